@@ -1,0 +1,67 @@
+package delivery
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+	"strings"
+)
+
+// idBytes is how much of the hash an id keeps: 128 bits make an accidental collision, which would swallow a delivery,
+// unthinkable, in 32 characters that are legal in a subject token and in a header.
+const idBytes = 16
+
+// ID makes a delivery's id from the event's identity, the rule's and the webhook's names: the same three give the same id
+// on every daemon, and no other three do (each part is hashed with its length). It is 32 lower-case hex digits.
+func ID(identity, rule, webhook string) string {
+	h := sha256.New()
+	var size [8]byte
+	for _, part := range [...]string{identity, rule, webhook} {
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		h.Write([]byte(part))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:idBytes])
+}
+
+// OutcomeID is the Nats-Msg-Id of one attempt's outcome: <delivery id>.<run>.<attempt>.
+func OutcomeID(id string, run, attempt int) string {
+	b := make([]byte, 0, len(id)+8)
+	b = append(b, id...)
+	b = append(b, '.')
+	b = strconv.AppendInt(b, int64(run), 10)
+	b = append(b, '.')
+	b = strconv.AppendInt(b, int64(attempt), 10)
+	return string(b)
+}
+
+// RejectedID is the Nats-Msg-Id of the outcome of an event that could not be read: <stream>-<sequence>.rejected.
+func RejectedID(stream string, seq uint64) string {
+	return stream + "-" + strconv.FormatUint(seq, 10) + ".rejected"
+}
+
+// Headers of an outcome's message besides its Nats-Msg-Id, so that counting needs no bodies.
+const (
+	HeaderRule     = "Bellhop-Rule"
+	HeaderWebhook  = "Bellhop-Webhook"
+	HeaderEndpoint = "Bellhop-Endpoint"
+	HeaderKind     = "Bellhop-Error-Kind"
+)
+
+// ParseOutcomeID reads a Nats-Msg-Id that OutcomeID made; false for any other.
+func ParseOutcomeID(s string) (id string, run, attempt int, ok bool) {
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 {
+		return "", 0, 0, false
+	}
+	run, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return "", 0, 0, false
+	}
+	attempt, err = strconv.Atoi(parts[2])
+	if err != nil {
+		return "", 0, 0, false
+	}
+	return parts[0], run, attempt, true
+}
