@@ -1,0 +1,162 @@
+package rule
+
+import (
+	"regexp"
+	"strings"
+
+	"bellhop/dispatcher/event"
+)
+
+// compiler turns definitions into a set, collecting all that is wrong with them.
+type compiler struct {
+	filterCompiler
+	problems problems
+	defs     *Definitions
+	options  Options
+	lines    map[string][]string // of files, for the places of variables
+	whens    map[string]*when    // by source: rules made by a program repeat theirs
+}
+
+// Compile validates the definitions and compiles them. Problems come in file order, all at once; the set is nil where one
+// of them is an Error. Texts of problems hold no secret's value.
+func Compile(d *Definitions, o Options) (*Set, []Problem) {
+	c := &compiler{defs: d, options: o, lines: map[string][]string{}, whens: map[string]*when{}}
+	c.filterCompiler = filterCompiler{problems: &c.problems, named: map[string]*namedFilter{}}
+	c.compileFilters()
+	set := &Set{Version: version(Canonical(d)), webhooks: map[webhookKey]*Webhook{}}
+	names := map[string]Pos{}
+	for i := range d.Rules {
+		def := &d.Rules[i]
+		c.name(def.Name, def.Pos, def.Path, "rule", names)
+		r := c.rule(def)
+		set.Rules = append(set.Rules, r)
+		for _, w := range r.Webhooks {
+			set.webhooks[webhookKey{r.Name, w.Name}] = w
+		}
+	}
+	found := c.problems.sorted(d)
+	if c.problems.errors > 0 {
+		return nil, found
+	}
+	set.index.build(set.Rules)
+	return set, found
+}
+
+// compileFilters compiles the named filters. All names are known before the first is compiled: they may stand in any order.
+func (c *compiler) compileFilters() {
+	first := map[string]Pos{}
+	var all []*namedFilter
+	for i := range c.defs.Filters {
+		def := &c.defs.Filters[i]
+		n := &namedFilter{def: def}
+		all = append(all, n)
+		if c.name(def.Name, def.Name.Pos, def.Name.Path, "filter", first) {
+			c.named[def.Name.Text] = n
+			c.names = append(c.names, def.Name.Text)
+		}
+	}
+	for _, n := range all {
+		c.resolve(n)
+	}
+}
+
+// namePattern is what rules, filters and webhooks may be called.
+var namePattern = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
+// name checks a name and that it is the first of its kind; false where an earlier one holds it.
+func (c *compiler) name(name Scalar, pos Pos, path, kind string, first map[string]Pos) bool {
+	if name.Type == Absent {
+		c.add(Error, pos, path, "a %s without a name", kind)
+		return false
+	}
+	c.nameShape(name, kind)
+	if at, taken := first[name.Text]; taken {
+		c.errorAt(name, "%s %q is already defined at %s", kind, cut(name.Text, maxShown), at)
+		return false
+	}
+	first[name.Text] = name.Pos
+	return true
+}
+
+func (c *compiler) nameShape(name Scalar, kind string) {
+	if !namePattern.MatchString(name.Text) || name.Type == NullScalar {
+		c.errorAt(name, "%q is no name for a %s: 1 to 64 of a-z 0-9 - _", cut(name.Text, maxShown), kind)
+	}
+}
+
+// boolean checks a scalar that may be left out.
+func (c *compiler) boolean(s Scalar, key string, otherwise bool) bool {
+	if s.Type != Absent && s.Type != BoolScalar {
+		c.errorAt(s, "%s needs true or false, not %s", key, described(s))
+	}
+	return truth(s, otherwise)
+}
+
+// rule compiles one rule, as far as it can be; what cannot is reported.
+func (c *compiler) rule(def *RuleDef) *Rule {
+	r := &Rule{
+		Name:            def.Name.Text,
+		Description:     def.Description.Text,
+		Enabled:         c.boolean(def.Enabled, "enabled", true),
+		IncludeArchived: c.boolean(def.IncludeArchived, "include_archived", false),
+		Pos:             def.Pos,
+	}
+	c.on(r, def)
+	if def.Filter != nil {
+		r.filter = c.compile(def.Filter, 1).filter
+	}
+	if len(def.Webhooks) == 0 {
+		c.add(Error, def.Pos, def.Path+".webhooks", "a rule without webhooks: name at least one")
+	}
+	names := map[string]Pos{}
+	for i := range def.Webhooks {
+		r.Webhooks = append(r.Webhooks, c.webhook(r, &def.Webhooks[i], i, names))
+	}
+	return r
+}
+
+// onPattern is an event type of an on list: tokens joined by dots, * for one of them, a trailing > for the rest.
+var onPattern = regexp.MustCompile(`^(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)$`)
+
+// on checks the event types of a rule.
+func (c *compiler) on(r *Rule, def *RuleDef) {
+	if len(def.On) == 0 {
+		pos := def.OnPos
+		if pos == (Pos{}) {
+			pos = def.Pos
+		}
+		c.add(Error, pos, def.Path+".on", "no event types: name at least one, such as course.completed")
+	}
+	for _, s := range def.On {
+		if s.Type == NullScalar || !onPattern.MatchString(s.Text) {
+			c.errorAt(s, "%q is no event type: letters, digits, - and _ in tokens joined by dots; * is one token, a trailing > the rest",
+				cut(s.Text, maxShown))
+			continue
+		}
+		r.On = append(r.On, s.Text)
+		c.known(s)
+	}
+}
+
+// known warns of a type that the catalogue does not have: it works, but is likely a slip.
+func (c *compiler) known(s Scalar) {
+	types := event.Types()
+	if !isPattern(s.Text) {
+		if event.Known(s.Text) {
+			return
+		}
+		// The type is the subject after the prefix; operators know the subject.
+		if _, rest, ok := strings.Cut(s.Text, "."); ok && event.Known(rest) {
+			c.warnAt(s, "%s is not in the catalogue; did you mean %s, without the subject's prefix?", s.Text, rest)
+			return
+		}
+		c.warnAt(s, "%s is not in the catalogue%s", s.Text, didYouMean(s.Text, types))
+		return
+	}
+	for _, t := range types {
+		if event.Match(s.Text, t) {
+			return
+		}
+	}
+	c.warnAt(s, "%s matches no type in the catalogue", s.Text)
+}
