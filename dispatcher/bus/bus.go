@@ -1,0 +1,314 @@
+// Package bus is Bellhop's only door to NATS JetStream: streams, consumers, publishing, schedules and the embedded server.
+// It knows nothing of rules or of what a delivery means.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Options says how to reach a server.
+type Options struct {
+	URL         string  // nats://host:port, comma separated for several; "" with Server
+	Server      *Server // an embedded server, reached in process; wins over URL
+	Name        string  // the connection's name, for the server's monitoring
+	Credentials string  // a .creds file
+	User        string
+	Password    string
+	Token       string
+	NKey        string // a file holding an nkey seed
+	CA          string // files, PEM
+	Cert        string
+	Key         string
+
+	// Persist keeps trying to connect until the context ends where nothing answers yet; what the server refuses (credentials,
+	// certificates) is an error all the same.
+	Persist bool
+	// Log is told of disconnects, reconnects and asynchronous errors in words for people; nil tells nobody.
+	Log func(text string, err error)
+}
+
+// Msg is one message to publish.
+type Msg struct {
+	Subject string
+	Header  map[string][]string
+	Data    []byte
+}
+
+// Ack is the stream's confirmation of one message.
+type Ack struct {
+	Stream    string
+	Seq       uint64
+	Duplicate bool // the stream holds a message of that Nats-Msg-Id already, at Seq
+}
+
+// MsgID is the header by which a stream tells a message that it has already.
+const MsgID = nats.MsgIdHdr
+
+// publishTimeout is how long one publish waits for its confirmation: a frozen server resolves no future by itself.
+const publishTimeout = 5 * time.Second
+
+// apiTimeout bounds one request of set-up.
+const apiTimeout = 5 * time.Second
+
+// Bus is one connection to JetStream. It is safe for concurrent use.
+type Bus struct {
+	nc  *nats.Conn
+	js  jetstream.JetStream
+	log func(string, error)
+
+	once      sync.Once
+	top       Topology    // written once, by the first Setup
+	scheduled atomic.Bool // the retries' stream has message schedules
+
+	changed chan struct{} // one slot: the connection broke or came back since it was last looked at
+
+	denied denials
+}
+
+// Connect connects and asks whether JetStream is there. Errors name what to mend. It blocks until the server has answered
+// or refused, or ctx ends.
+func Connect(ctx context.Context, o Options) (*Bus, error) {
+	b := &Bus{log: o.Log, changed: make(chan struct{}, 1)}
+	if b.log == nil {
+		b.log = func(string, error) {}
+	}
+	opts, err := b.options(o)
+	if err != nil {
+		return nil, err
+	}
+	url := o.URL
+	if o.Server != nil {
+		url = "nats://embedded"
+	}
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		b.nc, err = nats.Connect(url, opts...)
+		if err == nil {
+			break
+		}
+		err = connectError(o, err)
+		if !o.Persist || !unreachable(err) {
+			return nil, err
+		}
+		b.log("the NATS server cannot be reached, trying again", err)
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		case <-time.After(wait):
+		}
+	}
+	b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(1<<16), jetstream.WithPublishAsyncTimeout(publishTimeout),
+		jetstream.WithDefaultTimeout(apiTimeout))
+	if err == nil {
+		err = b.probe(ctx, o.Persist)
+	}
+	if err != nil {
+		b.nc.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// probe asks whether JetStream is enabled for the account. A server that has just started may need a moment to say.
+func (b *Bus) probe(ctx context.Context, persist bool) error {
+	for {
+		err := b.api(ctx, func(ctx context.Context) error {
+			_, err := b.js.AccountInfo(ctx)
+			return err
+		})
+		var denied *PermissionError
+		switch {
+		case errors.As(err, &denied) && denied.deaf():
+			// Without its inbox no answer reaches it, to no request.
+			return denied
+		case err == nil, errors.As(err, &denied):
+			// Account information is a convenience: a user who may not ask for it may still do all that Bellhop needs.
+			return nil
+		case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+			return fmt.Errorf("JetStream is not enabled at %s: start nats-server with -js, or enable it for the account: %w", b.Address(), err)
+		case !persist || ctx.Err() != nil:
+			return fmt.Errorf("ask %s for JetStream: %w", b.Address(), err)
+		}
+		b.log("JetStream does not answer yet, trying again", err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (b *Bus) options(o Options) ([]nats.Option, error) {
+	opts := []nats.Option{
+		nats.Name(o.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
+		nats.Timeout(5 * time.Second),
+		// A half-dead connection is noticed within 15 s rather than the default 4 minutes.
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		// Nothing is buffered while the bus is away: what could not be published is published again by its owner.
+		nats.ReconnectBufSize(-1),
+		nats.RetryOnFailedConnect(false),
+		nats.IgnoreAuthErrorAbort(),
+		nats.ErrorHandler(b.asyncError),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if nc.IsClosed() {
+				return
+			}
+			b.log("disconnected from NATS, reconnecting", err)
+			b.signal()
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			b.log("reconnected to NATS at "+nc.ConnectedUrlRedacted(), nil)
+			b.signal()
+		}),
+	}
+	if o.Server != nil {
+		opts = append(opts, nats.InProcessServer(o.Server))
+	}
+	if o.Credentials != "" {
+		opts = append(opts, nats.UserCredentials(o.Credentials))
+	}
+	if o.User != "" || o.Password != "" {
+		opts = append(opts, nats.UserInfo(o.User, o.Password))
+	}
+	if o.Token != "" {
+		opts = append(opts, nats.Token(o.Token))
+	}
+	if o.NKey != "" {
+		nkey, err := nats.NkeyOptionFromSeed(o.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("nats.nkey: read the seed in %s: %w", o.NKey, err)
+		}
+		opts = append(opts, nkey)
+	}
+	if o.CA != "" {
+		opts = append(opts, nats.RootCAs(o.CA))
+	}
+	if o.Cert != "" || o.Key != "" {
+		opts = append(opts, nats.ClientCert(o.Cert, o.Key))
+	}
+	return opts, nil
+}
+
+// connectError says of a failed connection which server it was and what to mend.
+func connectError(o Options, err error) error {
+	at := Redact(o.URL)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), strings.Contains(err.Error(), "Authorization Violation"):
+		return fmt.Errorf("NATS at %s refused the credentials: set nats.credentials, nats.user and nats.password, nats.token or nats.nkey: %w", at, err)
+	case errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted), strings.Contains(err.Error(), "tls:"),
+		strings.Contains(err.Error(), "x509:"):
+		return fmt.Errorf("TLS with NATS at %s: see nats.tls: %w", at, err)
+	}
+	return fmt.Errorf("connect to NATS at %s: %w", at, err)
+}
+
+// unreachable tells whether a server may answer yet: nobody listened, a name did not resolve, a connection timed out.
+func unreachable(err error) bool {
+	if strings.Contains(err.Error(), "TLS with NATS") || strings.Contains(err.Error(), "refused the credentials") {
+		return false
+	}
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || strings.Contains(err.Error(), "dial ") ||
+		strings.Contains(err.Error(), "i/o timeout") || strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "connection re")
+}
+
+// Redact returns a server list without passwords and tokens.
+func Redact(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, u := range list {
+		scheme, rest, ok := strings.Cut(strings.TrimSpace(u), "://")
+		if !ok {
+			scheme, rest = "nats", strings.TrimSpace(u)
+		}
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+			rest = rest[at+1:]
+		}
+		list[i] = scheme + "://" + rest
+	}
+	return strings.Join(list, ",")
+}
+
+// Publish publishes one message and waits until its stream has confirmed it, ctx ends or five seconds have passed. A subject
+// that the server refuses is a PermissionError, at once.
+func (b *Bus) Publish(ctx context.Context, m Msg) (Ack, error) {
+	mark := b.denied.mark()
+	if !b.nc.IsConnected() {
+		return Ack{}, fmt.Errorf("publish to %s: %w", m.Subject, ErrAway)
+	}
+	msg := &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Data}
+	future, err := b.js.PublishMsgAsync(msg)
+	if err != nil {
+		return Ack{}, fmt.Errorf("publish to %s: %w", m.Subject, err)
+	}
+	timer := time.NewTimer(publishTimeout + time.Second)
+	defer timer.Stop()
+	for {
+		denied, more := b.denied.since(mark, publishing(m.Subject))
+		if denied != nil {
+			return Ack{}, denied
+		}
+		select {
+		case ack := <-future.Ok():
+			return Ack{Stream: ack.Stream, Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
+		case err = <-future.Err():
+		case <-timer.C:
+			err = nats.ErrTimeout
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-more:
+			continue
+		}
+		return Ack{}, fmt.Errorf("publish to %s: %w", m.Subject, err)
+	}
+}
+
+// MaxPayload is the largest message that the server takes, in bytes.
+func (b *Bus) MaxPayload() int { return int(b.nc.MaxPayload()) }
+
+// Address is the server now connected to, without credentials.
+func (b *Bus) Address() string {
+	if u := b.nc.ConnectedUrlRedacted(); u != "" {
+		return u
+	}
+	return "nats"
+}
+
+// Connected tells whether the connection stands now.
+func (b *Bus) Connected() bool { return b.nc.IsConnected() }
+
+// Changed is signalled after the connection broke or came back: streams and consumers are then to be looked at again.
+func (b *Bus) Changed() <-chan struct{} { return b.changed }
+
+func (b *Bus) signal() {
+	select {
+	case b.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Flush waits until the server has seen all that was sent so far, for at most five seconds.
+func (b *Bus) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	if err := b.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
+}
+
+// Close closes the connection. What was not confirmed by then may be lost to the caller, not to the bus.
+func (b *Bus) Close() {
+	b.js.CleanupPublisher()
+	b.nc.Close()
+}

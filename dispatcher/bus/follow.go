@@ -1,0 +1,180 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Recorded is one outcome on the bus, without its body.
+type Recorded struct {
+	Seq     uint64
+	Time    time.Time
+	MsgID   string
+	Outcome string // the subject's token behind the prefix
+	Type    string // the event type
+	Header  map[string][]string
+}
+
+// ResultsState describes the outcomes' stream.
+type ResultsState struct {
+	Stream   string
+	Created  time.Time
+	First    uint64 // sequences; First > Last where it is empty
+	Last     uint64
+	FirstAt  time.Time // zero where it is empty
+	Messages uint64
+}
+
+// Results asks for the state of the outcomes' stream.
+func (b *Bus) Results(ctx context.Context) (ResultsState, error) {
+	var r ResultsState
+	err := b.api(ctx, func(ctx context.Context) error {
+		s, err := b.js.Stream(ctx, b.top.Results.Stream)
+		if err != nil {
+			return err
+		}
+		info := s.CachedInfo()
+		r = ResultsState{
+			Stream: info.Config.Name, Created: info.Created, First: info.State.FirstSeq, Last: info.State.LastSeq,
+			FirstAt: info.State.FirstTime, Messages: info.State.Msgs,
+		}
+		return nil
+	})
+	if err != nil {
+		return r, fmt.Errorf("stream %s: %w", b.top.Results.Stream, err)
+	}
+	return r, nil
+}
+
+// EventsCreated is when the events' stream was created, which is part of a plain event's identity.
+func (b *Bus) EventsCreated(ctx context.Context) (time.Time, error) {
+	var created time.Time
+	err := b.api(ctx, func(ctx context.Context) error {
+		s, err := b.js.Stream(ctx, b.top.Events.Stream)
+		if err == nil {
+			created = s.CachedInfo().Created
+		}
+		return err
+	})
+	if err != nil {
+		return created, fmt.Errorf("stream %s: %w", b.top.Events.Stream, err)
+	}
+	return created, nil
+}
+
+// Outcome fetches one recorded outcome's message by its sequence; nil where it is no longer there.
+func (b *Bus) Outcome(ctx context.Context, seq uint64) ([]byte, error) {
+	var data []byte
+	err := b.api(ctx, func(ctx context.Context) error {
+		s, err := b.js.Stream(ctx, b.top.Results.Stream)
+		if err != nil {
+			return err
+		}
+		m, err := s.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err == nil {
+			data = m.Data
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("outcome %d: %w", seq, err)
+	}
+	return data, nil
+}
+
+// From says where Follow starts: at a sequence, else at a time.
+type From struct {
+	Seq  uint64 // 0: at Time
+	Time time.Time
+}
+
+// Follow calls handle for each outcome in order, from where it is told on, in one goroutine, without the outcomes' bodies.
+// It goes on through reconnects and leader changes and returns only when ctx ends or the stream is not there.
+func (b *Bus) Follow(ctx context.Context, from From, handle func(Recorded)) error {
+	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, InactiveThreshold: time.Minute}
+	if from.Seq > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Seq
+	} else {
+		at := from.Time.UTC()
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &at
+	}
+	c, err := b.js.OrderedConsumer(ctx, b.top.Results.Stream, cfg)
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
+	}
+	it, err := c.Messages(jetstream.PullMaxMessages(2000))
+	if err != nil {
+		return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
+	}
+	stop := context.AfterFunc(ctx, it.Stop)
+	defer func() {
+		stop()
+		it.Stop()
+	}()
+	for {
+		m, err := it.Next()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, jetstream.ErrNoHeartbeat) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			continue
+		}
+		r := Recorded{Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Header: m.Headers(), MsgID: m.Headers().Get(MsgID)}
+		r.Outcome, r.Type, _ = strings.Cut(strings.TrimPrefix(m.Subject(), b.top.Results.Prefix+"."), ".")
+		handle(r)
+	}
+}
+
+// FirstSince returns the sequence of the first outcome stored at or after a time; 0 where there is none.
+func (b *Bus) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
+	var seq uint64
+	err := b.api(ctx, func(ctx context.Context) error {
+		at = at.UTC()
+		c, err := b.js.CreateConsumer(ctx, b.top.Results.Stream, jetstream.ConsumerConfig{
+			AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &at,
+			HeadersOnly: true, InactiveThreshold: 10 * time.Second, MemoryStorage: true, Replicas: 1,
+		})
+		if err != nil {
+			return err
+		}
+		batch, err := c.FetchNoWait(1)
+		if err != nil {
+			return err
+		}
+		for m := range batch.Messages() {
+			meta, err := m.Metadata()
+			if err != nil {
+				return err
+			}
+			seq = meta.Sequence.Stream
+		}
+		return batch.Error()
+	})
+	if err != nil {
+		return 0, fmt.Errorf("recent outcomes: %w", err)
+	}
+	return seq, nil
+}
+
+// DeleteStream deletes a stream with all that it holds.
+func (b *Bus) DeleteStream(ctx context.Context, name string) error {
+	if err := b.api(ctx, func(ctx context.Context) error { return b.js.DeleteStream(ctx, name) }); err != nil {
+		return fmt.Errorf("delete stream %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// PermissionError is the server's refusal of a subject.
+type PermissionError struct {
+	Operation string // publish or subscribe
+	Subject   string
+}
+
+// Error implements error.
+func (e *PermissionError) Error() string {
+	return fmt.Sprintf("the NATS user may not %s %q: grant it (docs/operations.md lists what Bellhop needs)", e.Operation, e.Subject)
+}
+
+// denials are the permission violations that the server reported lately: it tells of them beside the request, which itself
+// just times out.
+type denials struct {
+	mu   sync.Mutex
+	n    uint64               // how many there were
+	last [64]*PermissionError // the i-th, from 0, is at i modulo the size
+	more chan struct{}        // closed by the next one
+}
+
+func (d *denials) add(e *PermissionError) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last[d.n%uint64(len(d.last))] = e
+	d.n++
+	if d.more != nil {
+		close(d.more)
+		d.more = nil
+	}
+}
+
+// mark returns how many there were so far.
+func (d *denials) mark() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.n
+}
+
+// since returns the latest violation after a mark that concerns somebody, nil for none, and what the next one will close.
+func (d *denials) since(mark uint64, concerns func(*PermissionError) bool) (*PermissionError, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.more == nil {
+		d.more = make(chan struct{})
+	}
+	for i := d.n; i > mark && d.n-i < uint64(len(d.last)); i-- {
+		if e := d.last[(i-1)%uint64(len(d.last))]; concerns(e) {
+			return e, d.more
+		}
+	}
+	return nil, d.more
+}
+
+// publishing concerns whoever waits for the answer to a message on the subject.
+func publishing(subject string) func(*PermissionError) bool {
+	return func(e *PermissionError) bool { return e.Subject == subject || e.deaf() }
+}
+
+// asking concerns whoever waits for the answer to a request of set-up.
+func asking(e *PermissionError) bool { return strings.HasPrefix(e.Subject, "$JS.") || e.deaf() }
+
+// deaf tells whether no answer of any kind can be heard.
+func (e *PermissionError) deaf() bool { return e.Operation == subscribing }
+
+// subscribing is the operation of a PermissionError that is about hearing.
+const subscribing = "subscribe to"
+
+// asyncError takes what the server says beside all requests.
+func (b *Bus) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		b.log("NATS", err)
+		return
+	}
+	denied := parsePermission(err.Error())
+	b.log("NATS", denied)
+	b.denied.add(denied)
+}
+
+// parsePermission reads `nats: permissions violation: Permissions Violation for Publish to "subject"`.
+func parsePermission(text string) *PermissionError {
+	e := &PermissionError{Operation: "publish to"}
+	if strings.Contains(strings.ToLower(text), "subscription") {
+		e.Operation = subscribing
+	}
+	if _, rest, ok := strings.Cut(text, `"`); ok {
+		e.Subject, _, _ = strings.Cut(rest, `"`)
+	}
+	return e
+}
+
+// api runs one request of set-up, bounded in time, and ends it at once where the server refuses its subject.
+func (b *Bus) api(ctx context.Context, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, apiTimeout, errors.New("no answer from JetStream within 5s"))
+	defer cancel()
+	mark := b.denied.mark()
+	done := make(chan error, 1)
+	go func() { done <- request(ctx) }()
+	for {
+		denied, more := b.denied.since(mark, asking)
+		if denied != nil {
+			cancel()
+			if <-done == nil {
+				// The refusal was another request's.
+				return nil
+			}
+			return denied
+		}
+		select {
+		case err := <-done:
+			if denied, _ := b.denied.since(mark, asking); err != nil && denied != nil {
+				return denied
+			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			}
+			return err
+		case <-more:
+		}
+	}
+}

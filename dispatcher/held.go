@@ -1,0 +1,198 @@
+package dispatcher
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"bellhop/dispatcher/bus"
+)
+
+const (
+	// heartbeatEvery is how often held messages are looked over; one that has been silent for heartbeatAfter gets its sign of
+	// life: well within the bus's ack wait of 5 s.
+	heartbeatEvery = 500 * time.Millisecond
+	heartbeatAfter = 1500 * time.Millisecond
+	// giveBackAfter delays what is given back for a reason that a moment may mend.
+	giveBackAfter = time.Second
+)
+
+// held is one message that this daemon holds until each delivery of it is settled.
+type held struct {
+	msg     *bus.Message
+	gate    *gate  // where its place is; nil for none
+	place   *place // in a lane, for what waited on the bus; nil for none
+	touched time.Time
+	pending atomic.Int32
+	back    atomic.Int64 // give it back instead, after this many nanoseconds; -1: at once
+}
+
+// place is a place in a lane that was reserved before a message was pulled for it.
+type place struct {
+	pool  *pool
+	lane  string
+	learn func(lane string) // told which lane the message turned out to be for
+	once  sync.Once
+}
+
+// leave gives the place back: the job is in the lane's queue now, or needs none.
+func (p *place) leave() { p.once.Do(func() { p.pool.unreserve(p.lane, 1) }) }
+
+// heldSet is all that this daemon holds.
+type heldSet struct {
+	mu    sync.Mutex
+	items map[*held]struct{}
+}
+
+func (s *heldSet) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.items)
+}
+
+// hold takes charge of a message, with one part pending that the caller is to end by part.
+func (d *Dispatcher) hold(m *bus.Message, g *gate) *held {
+	h := &held{msg: m, gate: g, touched: time.Now()}
+	h.pending.Store(1)
+	d.held.mu.Lock()
+	d.held.items[h] = struct{}{}
+	d.held.mu.Unlock()
+	d.work.Add(1)
+	d.metrics.Held.Inc()
+	return h
+}
+
+// giveBack makes the message somebody's again once its parts have ended: after a delay, 0 for at once.
+func (h *held) giveBack(after time.Duration) {
+	n := int64(after)
+	if n == 0 {
+		n = -1
+	}
+	h.back.CompareAndSwap(0, n)
+}
+
+// part ends one pending part. After the last one the message is acknowledged, or given back where a part asked for that.
+func (d *Dispatcher) part(h *held) {
+	if h.pending.Add(-1) > 0 {
+		return
+	}
+	if back := h.back.Load(); back != 0 {
+		if err := h.msg.Replier.Nak(max(time.Duration(back), 0)); err != nil {
+			d.log.Debug("a message could not be given back; the bus takes it back by itself", zap.Error(err))
+		}
+		d.drop(h)
+		return
+	}
+	go func() {
+		defer d.drop(h)
+		d.acknowledge(h)
+	}()
+}
+
+// drop ends the charge of a message.
+func (d *Dispatcher) drop(h *held) {
+	d.held.mu.Lock()
+	delete(d.held.items, h)
+	d.held.mu.Unlock()
+	if h.gate != nil {
+		h.gate.release(1)
+	}
+	if h.place != nil {
+		h.place.leave()
+	}
+	d.metrics.Held.Dec()
+	d.work.Done()
+}
+
+// acknowledge says that the message is done with until the bus has confirmed it. An acknowledgement that is lost costs
+// nothing but a look: the delivery's outcome is on the bus.
+func (d *Dispatcher) acknowledge(h *held) {
+	for wait, n := 100*time.Millisecond, 1; ; wait, n = min(2*wait, 5*time.Second), n+1 {
+		ctx, cancel := context.WithTimeout(d.hard, ackTimeout)
+		err := h.msg.Replier.Ack(ctx)
+		cancel()
+		if err == nil {
+			if n > 2 {
+				d.ready.set("ack", nil)
+			}
+			return
+		}
+		d.metrics.BusErrors.WithLabelValues("ack").Inc()
+		if n == 2 {
+			d.ready.set("ack", err)
+		}
+		d.log.Debug("acknowledgement not confirmed", zap.String("stream", h.msg.Stream), zap.Uint64("seq", h.msg.Seq), zap.Error(err))
+		if !d.sleep(wait) {
+			return
+		}
+	}
+}
+
+// ackTimeout bounds one wait for an acknowledgement's confirmation.
+const ackTimeout = 5 * time.Second
+
+// sleep waits, and tells whether the work goes on: false once what is in flight has been given up.
+func (d *Dispatcher) sleep(t time.Duration) bool {
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-d.hard.Done():
+		return false
+	}
+}
+
+// heartbeat tells the bus of what is held for long, until ctx ends.
+func (d *Dispatcher) heartbeat(ctx context.Context) {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	var silent []*held
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		silent = silent[:0]
+		d.held.mu.Lock()
+		for h := range d.held.items {
+			if now.Sub(h.touched) >= heartbeatAfter {
+				h.touched = now
+				silent = append(silent, h)
+			}
+		}
+		d.held.mu.Unlock()
+		for _, h := range silent {
+			if err := h.msg.Replier.InProgress(); err != nil {
+				break // the bus is away: the next tick tries again
+			}
+		}
+	}
+}
+
+// claims are the deliveries under way in this daemon: the same one may come twice, by a redelivery or a repeated event.
+type claims struct {
+	mu  sync.Mutex
+	ids map[string]struct{}
+}
+
+func (c *claims) take(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, taken := c.ids[id]; taken {
+		return false
+	}
+	c.ids[id] = struct{}{}
+	return true
+}
+
+func (c *claims) release(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ids, id)
+}

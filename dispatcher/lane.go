@@ -1,0 +1,105 @@
+package dispatcher
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"bellhop/dispatcher/delivery"
+	"bellhop/dispatcher/rule"
+)
+
+// job is one attempt that this daemon is to make.
+type job struct {
+	*delivery.Job
+	hook  *rule.Webhook // as the rules in force say when it is begun
+	set   *rule.Set     // the rules that hook is of
+	owner *held         // what is acknowledged once this and its like are settled
+	lane  string
+	fresh bool // straight from its event: the webhook is the one that the event was matched against
+	doubt bool // it may have been made before: by a daemon that died, or before the server crashed
+
+	release func() // gives worker and lane free; set by the pool as it begins
+}
+
+// lane is one endpoint's share of the pool: scheme, host and port. Its fields are guarded by the pool's lock.
+type lane struct {
+	key         string
+	concurrency int
+	limiter     *rate.Limiter // nil: no rate
+	queue       []*job        // waiting for room in the lane or for a worker; head first
+	head        int
+	inflight    int
+	ready       bool      // in the pool's ring
+	paused      time.Time // no attempt begins before
+	timer       *time.Timer
+	reserved    int  // places promised to a puller of what waits on the bus
+	backlog     bool // something of it waits on the bus: what comes now goes behind it
+	done        int  // attempts ended since doneSince
+	doneSince   time.Time
+	rate        float64       // attempts ended a second, lately
+	room        chan struct{} // one slot: there may be room now
+}
+
+func (l *lane) queued() int { return len(l.queue) - l.head }
+
+func (l *lane) push(j *job) { l.queue = append(l.queue, j) }
+
+func (l *lane) pop() *job {
+	j := l.queue[l.head]
+	l.queue[l.head] = nil
+	l.head++
+	if l.head == len(l.queue) {
+		l.queue, l.head = l.queue[:0], 0
+	} else if l.head > 64 && l.head > len(l.queue)/2 {
+		n := copy(l.queue, l.queue[l.head:])
+		clear(l.queue[n:])
+		l.queue, l.head = l.queue[:n], 0
+	}
+	return j
+}
+
+// capacity is how many attempts the lane may hold in this daemon, under way and queued: enough that no worker waits for the
+// bus, little enough that other daemons get their share.
+func (l *lane) capacity() int {
+	n := 2 * l.concurrency
+	if l.limiter != nil {
+		// What a rate keeps waiting had better wait on the bus: two seconds' worth is at hand.
+		n = min(n, l.concurrency+1+int(2*float64(l.limiter.Limit())))
+	}
+	return n
+}
+
+// free is how many attempts more the lane may hold.
+func (l *lane) free() int { return l.capacity() - l.inflight - l.queued() - l.reserved }
+
+// ended counts an attempt that ended, for the lane's rate.
+func (l *lane) ended(now time.Time) {
+	l.done++
+	if since := now.Sub(l.doneSince); since >= 200*time.Millisecond {
+		l.rate = (l.rate + float64(l.done)/since.Seconds()) / 2
+		l.done, l.doneSince = 0, now
+	}
+}
+
+// soon tells whether a full lane will have room within a moment, so that waiting for it costs less than the bus would.
+func (l *lane) soon(now time.Time) bool {
+	if l.backlog || now.Before(l.paused) {
+		return false
+	}
+	r := l.rate
+	if since := now.Sub(l.doneSince); since > 200*time.Millisecond {
+		r = min(r, float64(l.done)/since.Seconds())
+	}
+	return r > 0 && float64(l.capacity())/r < fastLane.Seconds()
+}
+
+// fastLane is the longest that an event waits in the intake for a lane that is busy, not stuck.
+const fastLane = 100 * time.Millisecond
+
+func (l *lane) signal() {
+	select {
+	case l.room <- struct{}{}:
+	default:
+	}
+}

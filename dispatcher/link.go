@@ -1,0 +1,255 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"bellhop/dispatcher/bus"
+	"bellhop/dispatcher/delivery"
+)
+
+// Projection counts outcomes durably. Its methods are called from one goroutine at a time.
+type Projection interface {
+	// Cursor returns the sequence up to which the stream is counted; 0 for a stream not seen before.
+	Cursor(stream string, created time.Time, oldest time.Time) (uint64, error)
+	// Apply counts outcomes, in order, and remembers last as the new cursor, at once or not at all.
+	Apply(stream string, created time.Time, batch []bus.Recorded, last uint64) error
+}
+
+// Link keeps an engine and its bus together: it sets up what the engine needs, tells the engine when to pull and when not to,
+// and follows the outcomes of all daemons.
+type Link struct {
+	Bus        *bus.Bus
+	Topology   bus.Topology
+	Engine     *Dispatcher
+	Projection Projection
+	Log        *zap.Logger
+
+	mu        sync.Mutex
+	followed  uint64 // the last outcome that the engine was told of
+	live      bool   // the projection is fed by the same reading as the engine
+	projected uint64 // the last outcome handed to the projection
+	advanced  chan struct{}
+	feed      chan fed
+	state     bus.ResultsState
+	run       context.Context // of Run
+	life      context.Context // of the outcomes' stream as it is now: ends when that is made anew
+	renew     context.CancelFunc
+}
+
+// fed is an outcome for the projection, of the stream created then.
+type fed struct {
+	created time.Time
+	bus.Recorded
+}
+
+const (
+	// lookAgain is how long the link waits before it looks at a bus in trouble again.
+	lookAgain = time.Second
+	// feedSize bounds what waits for the projection, in outcomes.
+	feedSize = 4096
+)
+
+// Open sets up the streams and consumers. Errors that waiting will not mend are returned; it tries on, until ctx ends, while
+// the bus does not answer.
+func (l *Link) Open(ctx context.Context) error {
+	l.advanced, l.feed = make(chan struct{}, 1), make(chan fed, feedSize)
+	for {
+		err := l.Bus.Setup(ctx, l.Topology)
+		if err == nil {
+			l.state, err = l.Bus.Results(ctx)
+		}
+		if err == nil || ctx.Err() != nil || !bus.Passing(err) {
+			return err
+		}
+		l.Log.Warn("the bus is not ready, trying again", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// Run keeps the link until ctx ends. Open comes first.
+func (l *Link) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.mu.Lock()
+	l.run = ctx
+	l.life, l.renew = context.WithCancel(ctx)
+	l.mu.Unlock()
+	wg.Add(2)
+	go func() {
+		defer wg.Done()
+		l.follow(ctx)
+	}()
+	go func() {
+		defer wg.Done()
+		l.project(ctx)
+	}()
+	for {
+		err := l.look(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var again <-chan time.Time
+		if err != nil {
+			l.Engine.Pause(err)
+			l.Log.Warn("not consuming: the bus has to come back first", zap.Error(err))
+			again = time.After(lookAgain)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.Bus.Changed():
+			if !l.Bus.Connected() {
+				l.Engine.Pause(errors.New("disconnected from NATS"))
+			}
+		case <-l.Engine.relook:
+			// One look a second is enough for any trouble.
+			select {
+			case <-ctx.Done():
+			case <-time.After(lookAgain):
+			}
+		case <-again:
+		}
+	}
+}
+
+// look makes sure that all is there, and that the engine knows of all outcomes recorded so far, before it pulls.
+func (l *Link) look(ctx context.Context) error {
+	if !l.Bus.Connected() {
+		return errors.New("disconnected from NATS")
+	}
+	if err := l.Bus.Setup(ctx, l.Topology); err != nil {
+		return err
+	}
+	state, err := l.Bus.Results(ctx)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	if !state.Created.Equal(l.state.Created) {
+		// The outcomes' stream was made anew: sequences begin again.
+		l.followed, l.projected, l.live = 0, 0, false
+		l.renew()
+		l.life, l.renew = context.WithCancel(l.run)
+	}
+	l.state = state
+	l.mu.Unlock()
+	if err := l.reach(ctx, state.Last); err != nil {
+		return err
+	}
+	ids, err := l.Bus.ScheduledIDs(ctx)
+	if err != nil {
+		return err
+	}
+	l.Engine.Resume(ids)
+	return nil
+}
+
+// reach blocks until the engine has been told of the outcome at a sequence.
+func (l *Link) reach(ctx context.Context, seq uint64) error {
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	for {
+		l.mu.Lock()
+		at := l.followed
+		l.mu.Unlock()
+		if at >= seq {
+			return nil
+		}
+		select {
+		case <-l.advanced:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			return fmt.Errorf("reading recent outcomes: at %d of %d", at, seq)
+		}
+	}
+}
+
+// follow tells the engine of every outcome from recentWindow ago on, until ctx ends.
+func (l *Link) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		from := bus.From{Seq: l.followed + 1}
+		if l.followed == 0 {
+			from = bus.From{Time: time.Now().Add(-recentWindow - 10*time.Second)}
+		}
+		created, life := l.state.Created, l.life
+		l.mu.Unlock()
+		err := l.followFrom(life, from, created)
+		if ctx.Err() != nil {
+			return
+		}
+		if life.Err() != nil {
+			continue
+		}
+		l.Log.Debug("following outcomes again", zap.Error(err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+func (l *Link) followFrom(ctx context.Context, from bus.From, created time.Time) error {
+	if from.Seq == 0 {
+		// Where nothing is recent the engine knows all there is.
+		state, err := l.Bus.Results(ctx)
+		if err != nil {
+			return err
+		}
+		first, err := l.Bus.FirstSince(ctx, from.Time)
+		if err != nil {
+			return err
+		}
+		if first == 0 {
+			first = state.Last + 1
+		}
+		from.Seq = first
+		l.told(created, first-1)
+	}
+	return l.Bus.Follow(ctx, from, func(r bus.Recorded) {
+		if id, run, attempt, ok := delivery.ParseOutcomeID(r.MsgID); ok && time.Since(r.Time) < 2*recentWindow {
+			l.Engine.recent.add(id, run, attempt, delivery.Outcome(r.Outcome).Final())
+		}
+		l.mu.Lock()
+		live := l.live && l.state.Created.Equal(created)
+		if live && r.Seq > l.projected {
+			l.projected = r.Seq
+		} else {
+			live = false
+		}
+		l.mu.Unlock()
+		if live {
+			select {
+			case l.feed <- fed{created, r}:
+			case <-ctx.Done():
+			}
+		}
+		l.told(created, r.Seq)
+	})
+}
+
+// told notes how far the engine has been told, in the stream created then.
+func (l *Link) told(created time.Time, seq uint64) {
+	l.mu.Lock()
+	if l.state.Created.Equal(created) {
+		l.followed = max(l.followed, seq)
+	}
+	l.mu.Unlock()
+	select {
+	case l.advanced <- struct{}{}:
+	default:
+	}
+}

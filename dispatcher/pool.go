@@ -1,0 +1,306 @@
+package dispatcher
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// pool runs attempts: so many at a time in all, so many for each lane, fair among the lanes.
+type pool struct {
+	workers     int
+	perEndpoint int
+	limits      map[string]Limit
+	run         func(*job) // makes the attempt
+	abandon     func(*job) // gives back what was not begun
+
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	ring    []*lane // lanes with something to begin, in turn
+	busy    int
+	stopped bool
+}
+
+// verdict is the answer to a submission.
+type verdict uint8
+
+const (
+	accepted verdict = iota + 1
+	full             // the lane has no room
+	refused          // the pool has stopped
+)
+
+func newPool(o Options, run, abandon func(*job)) *pool {
+	return &pool{
+		workers: o.Workers, perEndpoint: min(o.PerEndpoint, o.Workers), limits: o.Lanes, run: run, abandon: abandon, lanes: map[string]*lane{},
+	}
+}
+
+// lane returns the lane of a key, with the lock held.
+func (p *pool) lane(key string) *lane {
+	l := p.lanes[key]
+	if l != nil {
+		return l
+	}
+	l = &lane{key: key, concurrency: p.perEndpoint, room: make(chan struct{}, 1), doneSince: time.Now()}
+	if limit, ok := p.limits[key]; ok {
+		if limit.Concurrency > 0 {
+			l.concurrency = min(limit.Concurrency, p.workers)
+		}
+		if limit.Rate > 0 {
+			l.limiter = rate.NewLimiter(rate.Limit(limit.Rate), 1)
+		}
+	}
+	p.lanes[key] = l
+	return l
+}
+
+// origin says where a job comes from, which decides whether it may overtake what waits on the bus.
+type origin uint8
+
+const (
+	fromIntake origin = iota + 1 // an event or a due retry: goes behind what waits
+	fromWait                     // waited on the bus; its place was reserved
+	forced                       // cannot wait on the bus: takes a place beyond the lane's capacity
+)
+
+// submit hands a job to its lane. It does not block.
+func (p *pool) submit(j *job, from origin) verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return refused
+	}
+	l := p.lane(j.lane)
+	now := time.Now()
+	switch from {
+	case fromIntake:
+		if l.backlog || l.free() <= 0 || now.Before(l.paused) {
+			return full
+		}
+	case fromWait:
+		if l.capacity()-l.inflight-l.queued() <= 0 {
+			return full
+		}
+	case forced:
+	}
+	l.push(j)
+	p.offer(l)
+	p.pump(now)
+	return accepted
+}
+
+// waitSoon blocks for a moment where a full lane is merely busy; it tells whether to submit again.
+func (p *pool) waitSoon(ctx context.Context, key string) bool {
+	p.mu.Lock()
+	l := p.lane(key)
+	soon := !p.stopped && l.soon(time.Now())
+	p.mu.Unlock()
+	if !soon {
+		return false
+	}
+	timer := time.NewTimer(fastLane)
+	defer timer.Stop()
+	select {
+	case <-l.room:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// offer puts a lane into the ring where it has something to begin.
+func (p *pool) offer(l *lane) {
+	if !l.ready && l.queued() > 0 && l.inflight < l.concurrency {
+		l.ready = true
+		p.ring = append(p.ring, l)
+	}
+}
+
+// pump begins what can begin, one job of each lane in turn.
+func (p *pool) pump(now time.Time) {
+	for p.busy < p.workers && len(p.ring) > 0 && !p.stopped {
+		l := p.ring[0]
+		p.ring[0] = nil
+		p.ring = p.ring[1:]
+		l.ready = false
+		if l.queued() == 0 || l.inflight >= l.concurrency {
+			continue
+		}
+		if wait := l.hold(now); wait > 0 {
+			p.wake(l, wait)
+			continue
+		}
+		j := l.pop()
+		l.inflight++
+		p.busy++
+		go p.do(l, j)
+		p.offer(l)
+	}
+}
+
+// hold is how long the lane must not begin anything: it is paused, or its rate is spent.
+func (l *lane) hold(now time.Time) time.Duration {
+	if now.Before(l.paused) {
+		return l.paused.Sub(now)
+	}
+	if l.limiter == nil {
+		return 0
+	}
+	r := l.limiter.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}
+
+// wake offers a lane again after a while.
+func (p *pool) wake(l *lane, after time.Duration) {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.timer = time.AfterFunc(after, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.offer(l)
+		p.pump(time.Now())
+		l.signal()
+	})
+}
+
+func (p *pool) do(l *lane, j *job) {
+	ended := sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		l.inflight--
+		p.busy--
+		now := time.Now()
+		l.ended(now)
+		p.offer(l)
+		p.pump(now)
+		l.signal()
+	})
+	j.release = ended
+	defer ended()
+	p.run(j)
+}
+
+// pause lets nothing begin in the lane before a time; it never shortens a pause.
+func (p *pool) pause(key string, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.lane(key); until.After(l.paused) {
+		l.paused = until
+	}
+}
+
+// drain takes the jobs out that a lane has not begun.
+func (p *pool) drain(key string) []*job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lane(key).empty()
+}
+
+func (l *lane) empty() []*job {
+	var jobs []*job
+	for l.queued() > 0 {
+		jobs = append(jobs, l.pop())
+	}
+	return jobs
+}
+
+// backlog says whether something of the lane waits on the bus.
+func (p *pool) backlog(key string, is bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lane(key)
+	l.backlog = is
+	l.signal()
+}
+
+// reserve blocks until the lane can hold more, and reserves up to most places for what is pulled from the bus.
+func (p *pool) reserve(ctx context.Context, key string, most int) (int, error) {
+	p.mu.Lock()
+	l := p.lane(key)
+	p.mu.Unlock()
+	for {
+		p.mu.Lock()
+		now := time.Now()
+		pause := l.paused.Sub(now)
+		n := min(most, l.free())
+		if p.stopped || pause > 0 {
+			n = 0
+		}
+		if n > 0 {
+			l.reserved += n
+		}
+		p.mu.Unlock()
+		if n > 0 {
+			return n, nil
+		}
+		timer := time.NewTimer(max(min(pause, time.Second), 50*time.Millisecond))
+		select {
+		case <-l.room:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return 0, context.Cause(ctx)
+		}
+		timer.Stop()
+	}
+}
+
+// unreserve gives reserved places back: as each message takes its place in the queue, or when none came.
+func (p *pool) unreserve(key string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lane(key).reserved -= n
+}
+
+// stop begins nothing more and gives back what has not begun.
+func (p *pool) stop() {
+	p.mu.Lock()
+	var jobs []*job
+	p.stopped = true
+	for _, l := range p.lanes {
+		if l.timer != nil {
+			l.timer.Stop()
+		}
+		jobs = append(jobs, l.empty()...)
+	}
+	p.ring = nil
+	p.mu.Unlock()
+	for _, j := range jobs {
+		p.abandon(j)
+	}
+}
+
+// LaneState is what one lane is doing in this daemon.
+type LaneState struct {
+	Lane        string
+	InFlight    int
+	Queued      int
+	Backlog     bool
+	PausedUntil time.Time // zero: not paused
+}
+
+// Lanes lists the lanes used since the start.
+func (d *Dispatcher) Lanes() []LaneState {
+	p := d.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]LaneState, 0, len(p.lanes))
+	now := time.Now()
+	for _, l := range p.lanes {
+		s := LaneState{Lane: l.key, InFlight: l.inflight, Queued: l.queued(), Backlog: l.backlog}
+		if now.Before(l.paused) {
+			s.PausedUntil = l.paused
+		}
+		list = append(list, s)
+	}
+	return list
+}

@@ -1,0 +1,331 @@
+package dispatcher
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bellhop/dispatcher/bus"
+	"bellhop/dispatcher/delivery"
+	"bellhop/dispatcher/endpoint"
+	"bellhop/dispatcher/event"
+)
+
+// idOf is the id of the one delivery of oneRule for a plain event with the given Nats-Msg-Id.
+func idOf(t *testing.T, msgID string) string {
+	t.Helper()
+	e, err := event.Decode(event.Message{Stream: "EVENTS", Seq: 1, Type: "course.completed", Data: []byte(`{}`), Header: named(msgID)}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return delivery.ID(e.Identity, "crm", "webhook-1")
+}
+
+func named(id string) map[string][]string { return map[string][]string{bus.MsgID: {id}} }
+
+func TestDoesNotPostWhatIsSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: ok}
+		r := start(t, b, p, oneRule, nil)
+		b.event("course.completed", `{}`, named("a"))
+		synctest.Wait()
+		// The server hands the event out again, as if for the first time: it crashed before it wrote the ack down.
+		b.event("course.completed", `{}`, named("a"))
+		// And another daemon's outcome of event b is known before the event comes.
+		r.recent.add(idOf(t, "b"), 1, 1, false)
+		b.event("course.completed", `{}`, named("b"))
+		synctest.Wait()
+		if got := len(p.all()); got != 1 {
+			t.Errorf("%d attempts, want 1: what has an outcome is not POSTed again", got)
+		}
+		if got := len(b.history("ack")); got != 3 {
+			t.Errorf("%d acks, want 3", got)
+		}
+	})
+}
+
+func TestRecentForgetsNoSoonerThanItsWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecent()
+		id := strings.Repeat("ab", 16)
+		r.add(id, 1, 1, true)
+		other := 0
+		for end := time.Now().Add(recentWindow); time.Now().Before(end); time.Sleep(time.Second) {
+			other++
+			r.add(strings.Repeat("0", 28)+string(rune('a'+other%6))+"000", 1, 1, true)
+			if !r.settled(id, 1, 1) {
+				t.Fatalf("forgotten after %d s, want %s at least", other, recentWindow)
+			}
+		}
+		time.Sleep(recentWindow)
+		r.add(strings.Repeat("f", 32), 1, 1, true)
+		if r.settled(id, 1, 1) {
+			t.Errorf("still remembered after twice the window: it would grow for ever")
+		}
+		if got := r.size(); got > 7 {
+			t.Errorf("%d deliveries remembered, want few", got)
+		}
+	})
+}
+
+func TestMarkCovers(t *testing.T) {
+	for _, tt := range []struct {
+		m            mark
+		run, attempt int
+		want         bool
+	}{
+		{mark{1, 1, false}, 1, 1, true}, {mark{1, 1, false}, 1, 2, false}, {mark{1, 1, true}, 1, 2, true},
+		{mark{1, 11, true}, 2, 1, false}, {mark{2, 1, false}, 1, 9, true}, {mark{1, 3, false}, 1, 2, true},
+	} {
+		if got := tt.m.covers(tt.run, tt.attempt); got != tt.want {
+			t.Errorf("%+v covers run %d attempt %d = %v, want %v", tt.m, tt.run, tt.attempt, got, tt.want)
+		}
+	}
+}
+
+// A daemon died between the next attempt's confirmation and the outcome's: the outcome is in the schedule.
+func TestPublishesTheOutcomeThatACrashLeftInTheSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: func(int, endpoint.Request) endpoint.Response { return status(500) }}
+		down := true
+		b.fail = func(what string) error {
+			if down && what == "publish" {
+				return errForced
+			}
+			return nil
+		}
+		first := start(t, b, p, oneRule, func(o *Options) { o.ShutdownTimeout = time.Second })
+		m := b.event("course.completed", `{}`, named("a"))
+		synctest.Wait()
+		_ = first.stop()
+		b.mu.Lock()
+		down = false
+		b.log = nil
+		if len(b.schedules) != 1 || m.settled {
+			t.Fatalf("%d schedules, event settled %v, want one and false", len(b.schedules), m.settled)
+		}
+		b.mu.Unlock()
+		start(t, b, p, oneRule, nil)
+		synctest.Wait()
+		if got := strings.Join(b.history("outcome", "ack"), "; "); got != "outcome webhooks.retrying.course.completed; ack events 1" {
+			t.Errorf("the bus saw %q, want the outcome out of the schedule and the ack", got)
+		}
+		if got := len(p.all()); got != 1 {
+			t.Errorf("%d attempts, want 1: the attempt before the crash counts", got)
+		}
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		if got := p.all(); len(got) != 2 || got[1].header("webhook-attempt") != "2" {
+			t.Errorf("%d attempts, want the second one after its delay", len(got))
+		}
+	})
+}
+
+// The same crash, but the schedule falls due before the event comes again.
+func TestRetryMendsTheOutcomeBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: ok}
+		start(t, b, p, oneRule, nil)
+		prev, err := delivery.Encode(delivery.Retrying, delivery.OutcomeID(idOf(t, "a"), 1, 1), "dead", time.Now(), &delivery.Record{
+			DeliveryID: idOf(t, "a"), EventType: "course.completed", Rule: "crm", Webhook: "webhook-1", Run: 1, Attempt: 1, MaxAttempts: 11,
+			Error: &delivery.Error{Kind: delivery.KindTimeout},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := delivery.EncodeJob(&delivery.Job{
+			ID: idOf(t, "a"), EventType: "course.completed", Rule: "crm", Webhook: "webhook-1", Run: 1, Attempt: 2, Previous: prev,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.mu.Lock()
+		b.addJob("due", data)
+		b.mu.Unlock()
+		synctest.Wait()
+		b.event("course.completed", `{}`, named("a"))
+		synctest.Wait()
+		want := "outcome webhooks.retrying.course.completed; outcome webhooks.delivered.course.completed"
+		if got := strings.Join(b.history("outcome"), "; "); got != want {
+			t.Errorf("outcomes = %q, want %q", got, want)
+		}
+		if got := p.all(); len(got) != 1 || got[0].header("webhook-attempt") != "2" {
+			t.Errorf("%d attempts, want one, the second: the event came after its outcome", len(got))
+		}
+	})
+}
+
+// Two daemons made the same attempt. The other's outcome was recorded first, so it stands, and what this one scheduled goes.
+func TestFirstOutcomeStands(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		theirs delivery.Outcome
+		left   int // schedules
+	}{
+		{"theirs was delivered", delivery.Delivered, 0}, {"theirs was retrying", delivery.Retrying, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newMemBus()
+				id := delivery.OutcomeID(idOf(t, "a"), 1, 1)
+				p := &poster{answer: func(int, endpoint.Request) endpoint.Response {
+					data, err := delivery.Encode(tt.theirs, id, "other", time.Now(), &delivery.Record{Run: 1, Attempt: 1})
+					if err != nil {
+						t.Error(err)
+					}
+					b.mu.Lock()
+					b.outcomes = append(b.outcomes, bus.Msg{Data: data})
+					b.ids[id] = 1
+					b.mu.Unlock()
+					return status(500)
+				}}
+				start(t, b, p, oneRule, nil)
+				b.event("course.completed", `{}`, named("a"))
+				synctest.Wait()
+				if got := len(b.schedules); got != tt.left {
+					t.Errorf("%d schedules left, want %d", got, tt.left)
+				}
+				if got := len(b.history("ack")); got != 1 {
+					t.Errorf("%d acks, want 1", got)
+				}
+			})
+		})
+	}
+}
+
+// A redelivered attempt succeeds and is the first recorded: the schedule that the execution before it left is taken back.
+func TestSuccessTakesBackALeftoverSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: ok}
+		r := start(t, b, p, oneRule, nil)
+		id := idOf(t, "a")
+		b.mu.Lock()
+		b.schedules[id] = memSchedule{timer: time.NewTimer(time.Hour), data: []byte("not a job")}
+		b.mu.Unlock()
+		r.Resume(map[string]struct{}{id: {}})
+		b.event("course.completed", `{}`, named("a"))
+		synctest.Wait()
+		if got := strings.Join(b.history("outcome", "unschedule", "ack"), "; "); got != "outcome webhooks.delivered.course.completed; unschedule; ack events 1" {
+			t.Errorf("the bus saw %q, want the outcome, the schedule taken back, the ack", got)
+		}
+	})
+}
+
+func TestRetryIsNeverEarly(t *testing.T) {
+	for _, early := range []time.Duration{300 * time.Millisecond, 5 * time.Second, time.Hour} {
+		t.Run(early.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, p := newMemBus(), &poster{answer: ok}
+				start(t, b, p, oneRule, nil)
+				due := time.Now().Add(early)
+				data, err := delivery.EncodeJob(&delivery.Job{
+					ID: idOf(t, "a"), EventType: "course.completed", Rule: "crm", Webhook: "webhook-1", Run: 1, Attempt: 2, Due: due,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.mu.Lock()
+				b.addJob("due", data)
+				b.mu.Unlock()
+				time.Sleep(early + time.Second)
+				synctest.Wait()
+				posts := p.all()
+				if len(posts) != 1 || posts[0].at.Before(due) || posts[0].at.Sub(due) > 100*time.Millisecond {
+					t.Errorf("posts = %v, want one at %s: handed over early, it waits", posts, due)
+				}
+			})
+		})
+	}
+}
+
+func TestRetryFollowsTheRulesInForce(t *testing.T) {
+	const mended = `
+rules:
+  - name: crm
+    on: course.completed
+    webhooks: [{endpoint: "http://mended.test/new", headers: {X-Key: k2}}]
+`
+	const gone = `
+rules:
+  - name: other
+    on: course.completed
+    webhooks: [{endpoint: "http://crm.test/hook"}]
+`
+	const disabled = `
+rules:
+  - name: crm
+    enabled: false
+    on: course.completed
+    webhooks: [{endpoint: "http://crm.test/hook"}]
+`
+	for _, tt := range []struct {
+		name, then string
+		posts      int
+		kind       delivery.Kind
+	}{
+		{"mended", mended, 2, ""}, {"gone", gone, 1, delivery.KindCancelled}, {"disabled", disabled, 1, delivery.KindCancelled},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newMemBus()
+				p := &poster{answer: func(n int, _ endpoint.Request) endpoint.Response {
+					if n == 1 {
+						return status(502)
+					}
+					return status(204)
+				}}
+				r := start(t, b, p, oneRule, nil)
+				b.event("course.completed", `{"user":{"first_name":"Ann"}}`, named("a"))
+				time.Sleep(time.Second)
+				r.SetRules(rules(t, tt.then))
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				posts := p.all()
+				if len(posts) != tt.posts {
+					t.Fatalf("%d attempts, want %d", len(posts), tt.posts)
+				}
+				last := b.records()[1]
+				if tt.kind != "" {
+					if last.Error == nil || last.Error.Kind != tt.kind || last.Attempt != 2 || last.Endpoint != "http://crm.test/hook" {
+						t.Errorf("last outcome = %+v (error %v), want attempt 2 cancelled", last, last.Error)
+					}
+					return
+				}
+				if posts[1].r.URL.Text != "http://mended.test/new" || posts[1].header("X-Key") != "k2" || string(posts[1].r.Body) != "student=Ann" {
+					t.Errorf("retry = %+v, want the new endpoint and header with the first body", posts[1].r)
+				}
+			})
+		})
+	}
+}
+
+// A daemon whose rules are older than the delivery hands the retry back to the bus, for one that knows the webhook.
+func TestOlderRulesHandBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: ok}
+		r := start(t, b, p, "rules: []", nil)
+		data, err := delivery.EncodeJob(&delivery.Job{
+			ID: idOf(t, "a"), EventType: "course.completed", Rule: "crm", Webhook: "webhook-1", Run: 1, Attempt: 2,
+			RulesSince: time.Now().Add(time.Minute),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.mu.Lock()
+		b.addJob("due", data)
+		b.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if len(b.records()) != 0 || len(b.history("nak")) < 2 {
+			t.Fatalf("outcomes %v, naks %v, want none and some", b.records(), b.history("nak"))
+		}
+		newer := rules(t, oneRule)
+		r.SetRules(newer)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := len(p.all()); got != 1 {
+			t.Errorf("%d attempts after the rules came, want 1", got)
+		}
+	})
+}

@@ -1,0 +1,234 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"bellhop/dispatcher/bus"
+	"bellhop/dispatcher/delivery"
+	"bellhop/dispatcher/endpoint"
+)
+
+// end settles an attempt: its next attempt first, then its outcome, each confirmed, then its part of the message that it came
+// from. It blocks until that is done or given up.
+func (d *Dispatcher) end(j *job, resp endpoint.Response) {
+	outcome, next := d.judge(j, resp)
+	rec := d.record(j, resp, outcome, next)
+	if err := d.settle(j, rec, outcome, next); err != nil {
+		d.log.Warn("delivery not settled; it stays on the bus", zap.String("delivery", j.ID), zap.Error(err))
+		j.owner.giveBack(0)
+	}
+	d.claims.release(j.ID)
+	d.part(j.owner)
+}
+
+// judge says what became of an attempt, and when the next one comes.
+func (d *Dispatcher) judge(j *job, resp endpoint.Response) (delivery.Outcome, time.Time) {
+	switch {
+	case resp.Err == nil:
+		return delivery.Delivered, time.Time{}
+	case !d.o.Policy.MayPass(resp.Err.Kind, resp.Status), j.Attempt >= d.maxAttempts(j):
+		return delivery.Failed, time.Time{}
+	}
+	return delivery.Retrying, d.o.Policy.Next(resp.Started.Add(resp.Duration), j.Attempt, resp.RetryAfter)
+}
+
+func (d *Dispatcher) maxAttempts(j *job) int {
+	if j.hook == nil {
+		return max(j.MaxAttempts, j.Attempt)
+	}
+	return j.hook.Retries + 1
+}
+
+// record makes the outcome's data.
+func (d *Dispatcher) record(j *job, resp endpoint.Response, outcome delivery.Outcome, next time.Time) *delivery.Record {
+	r := &delivery.Record{
+		DeliveryID: j.ID, EventID: j.EventID, EventType: j.EventType, EventSeq: j.EventSeq, Rule: j.Rule, Webhook: j.Webhook,
+		RulesVersion: j.RulesVersion, Run: j.Run, Attempt: j.Attempt, MaxAttempts: d.maxAttempts(j),
+		StartedAt: delivery.At(resp.Started), DurationMS: float64(resp.Duration.Microseconds()) / 1000,
+		Status: resp.Status, Error: resp.Err, Endpoint: j.Endpoint,
+	}
+	if j.hook != nil {
+		r.Endpoint = j.hook.Endpoint
+	}
+	if !next.IsZero() {
+		at := delivery.At(next)
+		r.NextAttemptAt = &at
+	}
+	if resp.Status != 0 && d.o.ResponseBody {
+		truncated := resp.Truncated
+		r.Response = &delivery.Body{Body: text(resp.Body), Truncated: &truncated}
+	}
+	if outcome == delivery.Failed && d.o.RequestBody {
+		r.Request = &delivery.Body{Body: string(j.Body)}
+	}
+	return r
+}
+
+// text makes a body fit for people: valid UTF-8, an incomplete last character left out.
+func text(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	for cut := 1; cut < utf8.UTFMax && cut < len(b); cut++ {
+		if utf8.Valid(b[:len(b)-cut]) && !utf8.FullRune(b[len(b)-cut:]) {
+			return string(b[:len(b)-cut])
+		}
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD")
+}
+
+// settle confirms the next attempt and then the outcome. It returns an error only where the work was given up.
+func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outcome, next time.Time) error {
+	id := delivery.OutcomeID(j.ID, j.Run, j.Attempt)
+	msg, err := d.outcomeMessage(id, outcome, rec)
+	if err != nil {
+		return err
+	}
+	if outcome == delivery.Retrying {
+		follow := *j.Job
+		follow.Attempt++
+		follow.Due, follow.Cause, follow.Previous = next, rec.Error, msg.Data
+		follow.Endpoint, follow.MaxAttempts = rec.Endpoint, rec.MaxAttempts
+		data, err := delivery.EncodeJob(&follow)
+		if err != nil {
+			return err
+		}
+		if slack := 4 << 10; len(data)+slack > d.bus.Outcomes.MaxPayload() {
+			// It cannot wait on the bus, so no other attempt can follow: say so instead of losing it without a word.
+			rec.Error = &delivery.Error{Kind: rec.Error.Kind, Message: fmt.Sprintf("%s; no retry: its %d bytes exceed the bus's max_payload",
+				rec.Error.Message, len(data))}
+			outcome, rec.NextAttemptAt = delivery.Failed, nil
+			if d.o.RequestBody {
+				rec.Request = &delivery.Body{Body: string(j.Body)}
+			}
+			if msg, err = d.outcomeMessage(id, outcome, rec); err != nil {
+				return err
+			}
+		} else if err := d.schedule(&follow, data); err != nil {
+			return err
+		}
+	}
+	ack, err := d.publish(msg)
+	if err != nil {
+		return err
+	}
+	d.metrics.Outcomes.WithLabelValues(string(outcome)).Inc()
+	if rec.Error != nil {
+		d.metrics.Errors.WithLabelValues(string(rec.Error.Kind)).Inc()
+	}
+	if ack.Duplicate {
+		return d.yield(j, ack.Seq, outcome)
+	}
+	d.recent.add(j.ID, j.Run, j.Attempt, outcome.Final())
+	if outcome.Final() && j.doubt {
+		// The execution before this one may have left a schedule; this outcome is the first recorded, so it goes.
+		return d.retry("unschedule", func(ctx context.Context) error { return d.bus.Schedule.Unschedule(ctx, j.ID) })
+	}
+	return nil
+}
+
+// yield lets an earlier execution's outcome stand: the delivery goes on from it. A schedule that this execution left is taken
+// back where that outcome is final.
+func (d *Dispatcher) yield(j *job, seq uint64, mine delivery.Outcome) error {
+	var stands delivery.Outcome
+	err := d.retry("outcome", func(ctx context.Context) error {
+		data, err := d.bus.Outcomes.Outcome(ctx, seq)
+		if err != nil || data == nil {
+			return err
+		}
+		env, _, err := delivery.Decode(data)
+		stands = env.Outcome()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	d.metrics.Repeated.Inc()
+	d.log.Info("an earlier outcome of this attempt stands", zap.String("delivery", j.ID), zap.Int("attempt", j.Attempt),
+		zap.String("stands", string(stands)), zap.String("this", string(mine)))
+	final := stands != "" && stands.Final()
+	d.recent.add(j.ID, j.Run, j.Attempt, final)
+	if final && mine == delivery.Retrying {
+		return d.retry("unschedule", func(ctx context.Context) error { return d.bus.Schedule.Unschedule(ctx, j.ID) })
+	}
+	return nil
+}
+
+// outcomeMessage makes the message of an outcome, which fits the bus.
+func (d *Dispatcher) outcomeMessage(id string, outcome delivery.Outcome, rec *delivery.Record) (bus.Msg, error) {
+	m := bus.Msg{
+		Subject: d.o.ResultPrefix + "." + string(outcome) + "." + rec.EventType,
+		Header: map[string][]string{
+			bus.MsgID: {id}, delivery.HeaderRule: {rec.Rule}, delivery.HeaderWebhook: {rec.Webhook}, delivery.HeaderEndpoint: {rec.Endpoint},
+		},
+	}
+	if rec.Error != nil {
+		m.Header[delivery.HeaderKind] = []string{string(rec.Error.Kind)}
+	}
+	for {
+		data, err := delivery.Encode(outcome, id, d.o.Node, time.Now(), rec)
+		if err != nil {
+			return m, err
+		}
+		over := len(data) + 1<<10 - d.bus.Outcomes.MaxPayload()
+		if over <= 0 || rec.Request == nil || rec.Request.Body == "" {
+			m.Data = data
+			return m, nil
+		}
+		// The end of the request's body goes rather than the outcome.
+		truncated := true
+		keep := max(0, len(rec.Request.Body)-over-len(rec.Request.Body)/8)
+		rec.Request = &delivery.Body{Body: rec.Request.Body[:keep], Truncated: &truncated}
+	}
+}
+
+// schedule hands the next attempt to the bus until that has confirmed it.
+func (d *Dispatcher) schedule(j *delivery.Job, data []byte) error {
+	key := delivery.OutcomeID(j.ID, j.Run, j.Attempt) + ".due"
+	return d.retry("schedule", func(ctx context.Context) error {
+		return d.bus.Schedule.Schedule(ctx, j.ID, key, j.Due, data)
+	})
+}
+
+// publish publishes until the stream has confirmed the message.
+func (d *Dispatcher) publish(m bus.Msg) (bus.Ack, error) {
+	var ack bus.Ack
+	err := d.retry("publish", func(ctx context.Context) (err error) {
+		ack, err = d.bus.Outcomes.Publish(ctx, m)
+		return err
+	})
+	return ack, err
+}
+
+// retry does what the bus has to confirm until it has, for as long as it takes: what is held stays held. Only the end of a
+// shutdown's grace ends it.
+func (d *Dispatcher) retry(what string, do func(context.Context) error) error {
+	for wait, n := 100*time.Millisecond, 1; ; wait, n = min(2*wait, 5*time.Second), n+1 {
+		err := do(d.hard)
+		if err == nil {
+			if n > 2 {
+				d.ready.set("settle", nil)
+			}
+			return nil
+		}
+		if d.hard.Err() != nil {
+			return errors.Join(context.Cause(d.hard), err)
+		}
+		d.metrics.BusErrors.WithLabelValues(what).Inc()
+		if n == 2 {
+			d.ready.set("settle", err)
+			d.trouble()
+			d.log.Warn("the bus does not confirm, trying until it does", zap.String("what", what), zap.Error(err))
+		}
+		if !d.sleep(wait) {
+			return errors.Join(context.Cause(d.hard), err)
+		}
+	}
+}
