@@ -1,0 +1,134 @@
+package store
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	bolt "go.etcd.io/bbolt"
+
+	"bellhop/dispatcher/rule"
+)
+
+// maxSource bounds the text of one rule set, packed or not: far above 100,000 rules, which are some 25 MB.
+const maxSource = 1 << 30
+
+// source is the text of a rule set's files as one piece of bytes: for each file the length of its path, its path, the
+// length of its text, its text. Bytes stay as they are, whatever their encoding.
+type source []byte
+
+func packSource(files []rule.SourceFile) (source, error) {
+	n := 0
+	for _, f := range files {
+		n += len(f.Path) + len(f.Text) + 2*binary.MaxVarintLen64
+	}
+	if n > maxSource {
+		return nil, fmt.Errorf("the rule files are of %d bytes together, at most %d", n, maxSource)
+	}
+	src := make(source, 0, n)
+	for _, f := range files {
+		for _, text := range []string{f.Path, f.Text} {
+			src = binary.AppendUvarint(src, uint64(len(text)))
+			src = append(src, text...)
+		}
+	}
+	return src, nil
+}
+
+// key is the SHA-256 of the text, so that versions with the same text share it.
+func (src source) key() string {
+	sum := sha256.Sum256(src)
+	return hex.EncodeToString(sum[:])
+}
+
+func (src source) files() ([]rule.SourceFile, error) {
+	var files []rule.SourceFile
+	next := func() (string, error) {
+		n, used := binary.Uvarint(src)
+		if used <= 0 || n > uint64(len(src)-used) {
+			return "", errors.New("a file's length is wrong")
+		}
+		text := string(src[used : used+int(n)])
+		src = src[used+int(n):]
+		return text, nil
+	}
+	for len(src) > 0 {
+		path, err := next()
+		if err != nil {
+			return nil, err
+		}
+		text, err := next()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, rule.SourceFile{Path: path, Text: text})
+	}
+	return files, nil
+}
+
+// compress prefers speed: a change of rules is in force within 2 s, of which compiling wants the most.
+func (src source) compress() ([]byte, error) {
+	var buf bytes.Buffer
+	z, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(src); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// expand undoes compress, and makes sure that the text is the one that the key stands for.
+func expand(key string, blob []byte) (source, error) {
+	z, err := gzip.NewReader(bytes.NewReader(blob))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the text of a rule set: %w", ErrDamaged, err)
+	}
+	src, err := io.ReadAll(io.LimitReader(z, maxSource+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the text of a rule set: %w", ErrDamaged, err)
+	}
+	if len(src) > maxSource || source(src).key() != key {
+		return nil, fmt.Errorf("%w: the text of a rule set is not the one that was stored", ErrDamaged)
+	}
+	return src, nil
+}
+
+// hasSource tells whether the store has a text already.
+func (s *Store) hasSource(key string) (has bool, err error) {
+	err = s.view("read versions", func(tx *bolt.Tx) error {
+		b, err := bucket(tx, bucketSources)
+		if err != nil {
+			return err
+		}
+		has = b.Get([]byte(key)) != nil
+		return nil
+	})
+	return has, err
+}
+
+// dropSource removes a text that no version refers to any more.
+func dropSource(tx *bolt.Tx, key string) error {
+	used := false
+	err := eachVersion(tx, func(r versionRecord) bool {
+		used = r.Source == key
+		return !used
+	})
+	if err != nil || used {
+		return err
+	}
+	b, err := bucket(tx, bucketSources)
+	if err != nil {
+		return err
+	}
+	return b.Delete([]byte(key))
+}
