@@ -1,0 +1,136 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"bellhop/cmd/bellhop/console/api"
+	"bellhop/store"
+)
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.o.Gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /api/v1/stats", s.stats)
+	mux.HandleFunc("GET "+api.RulesPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, s.o.Rules.InForce()) })
+	mux.HandleFunc("GET "+api.RulesPath+"/{name}", s.rule)
+	mux.HandleFunc("GET "+api.VersionsPath, s.versions)
+	mux.HandleFunc("GET "+api.VersionsPath+"/{ref}", s.version)
+	mux.HandleFunc("POST "+api.RollbackPath, s.rollback)
+	mux.HandleFunc("GET /{$}", s.index)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, r.Method+" "+r.URL.Path+" is not here")
+	})
+	return mux
+}
+
+// index says where things are.
+func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
+	text(w, http.StatusOK, "Bellhop "+s.o.Version+"\n\n/healthz\n/readyz\n/metrics\n/api/v1/stats\n/api/v1/rules\n/api/v1/rules/versions\n")
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := s.o.Ready(); err != nil {
+		text(w, http.StatusServiceUnavailable, "not ready: "+err.Error()+"\n")
+		return
+	}
+	text(w, http.StatusOK, "ready\n")
+}
+
+func (s *Server) stats(w http.ResponseWriter, _ *http.Request) {
+	stats, err := s.o.Stats()
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	answer(w, stats)
+}
+
+func (s *Server) rule(w http.ResponseWriter, r *http.Request) {
+	one, ok := s.o.Rules.Rule(r.PathValue("name"))
+	if !ok {
+		problem(w, http.StatusNotFound, fmt.Sprintf("rule %q not found", r.PathValue("name")))
+		return
+	}
+	answer(w, one)
+}
+
+func (s *Server) versions(w http.ResponseWriter, _ *http.Request) {
+	list, err := s.o.Rules.Versions()
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	answer(w, api.VersionList{Items: list})
+}
+
+func (s *Server) version(w http.ResponseWriter, r *http.Request) {
+	v, err := s.o.Rules.Version(r.PathValue("ref"))
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	answer(w, v)
+}
+
+func (s *Server) rollback(w http.ResponseWriter, r *http.Request) {
+	var body api.Rollback
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&body); err != nil || body.Version == "" {
+		problem(w, http.StatusBadRequest, `the body must be {"version": "NUMBER OR DIGEST"}`)
+		return
+	}
+	v, err := s.o.Rules.Rollback(body.Version)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	s.o.Log.Info("rules rolled back", zap.Uint64("version", v.Number), zap.Uint64("to", v.Of), zap.String("by", caller(r)))
+	answer(w, v)
+}
+
+// caller names who asked, for the log.
+func caller(r *http.Request) string {
+	if r.RemoteAddr == "" || r.RemoteAddr == "@" {
+		return "the Unix socket"
+	}
+	return r.RemoteAddr
+}
+
+// fail answers with what an error means to who asked.
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	if errors.Is(err, store.ErrNoVersion) {
+		problem(w, http.StatusNotFound, err.Error())
+		return
+	}
+	problem(w, http.StatusUnprocessableEntity, err.Error())
+}
+
+func text(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body)
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+}
+
+// problem answers with an error (RFC 9457).
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", api.ProblemType)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(api.Problem{Title: http.StatusText(status), Status: status, Detail: detail})
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxInput bounds what is read of one input: a slip such as the wrong file must not eat the machine's memory.
+const maxInput = 1 << 30
+
+// readInput reads the whole of a file, or of standard input for "-" or "".
+func (a *app) readInput(name string) ([]byte, error) {
+	r := a.stdin
+	if name != "" && name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err // it names the file and the reason
+		}
+		defer f.Close()
+		r = f
+	} else if terminal(a.stdin) {
+		fmt.Fprintln(a.stderr, "reading standard input, end it with Ctrl-D")
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", inputName(name), err)
+	}
+	if len(text) > maxInput {
+		return nil, fmt.Errorf("read %s: over %d MiB", inputName(name), maxInput>>20)
+	}
+	return text, nil
+}
+
+// inputName is what errors call an input.
+func inputName(name string) string {
+	if name == "" || name == "-" {
+		return "standard input"
+	}
+	return name
+}

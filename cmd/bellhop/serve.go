@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/config"
+)
+
+func newServeCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long: `Serve runs the daemon until SIGTERM or Ctrl-C: it takes events from NATS JetStream, matches them against the rule files,
+delivers webhooks, and publishes every outcome. Without any configuration it runs its own JetStream server on
+127.0.0.1:4222, reads rules from ./rules and keeps its files in ./data.
+
+SIGHUP reads the rule files again; a change of them is found without it. A first SIGTERM stops cleanly, for at most
+shutdown_timeout; a second one at once. Either way nothing is lost.
+
+Every key of the configuration is a flag here, and an environment variable: nats.url is --nats.url and BELLHOP_NATS__URL.`,
+		Example: `  bellhop serve
+  bellhop serve --config /etc/bellhop/bellhop.yaml
+  bellhop serve --nats.url nats://bus.example.com:4222 --rules ./rules`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := a.load()
+			if err != nil {
+				return configError(err)
+			}
+			log, err := newLogger(a.stderr, loaded.Settings.Log)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = log.Sync() }()
+			for _, w := range loaded.Warnings {
+				log.Warn("configuration: " + w.String())
+			}
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			d := &daemon{
+				settings: &loaded.Settings, log: log, hup: hup,
+				defaultRules: loaded.Origin("rules") == (config.Origin{}),
+			}
+			return d.run(cmd.Context())
+		},
+	}
+	config.RegisterFlags(cmd.Flags())
+	cmd.Flags().SortFlags = false
+	return cmd
+}
