@@ -112,7 +112,7 @@ func TestChecks(t *testing.T) {
 func TestNearest(t *testing.T) {
 	known := []string{"name", "endpoint", "include_archived", "filter"}
 	for _, c := range []struct{ name, want string }{
-		{"endpont", "endpoint"}, {"edpoint", "endpoint"}, {"nmae", "name"}, {"includeArchived", "include_archived"},
+		{"endpont", "endpoint"}, {"edpoint", "endpoint"}, {"naem", "name"}, {"includeArchived", "include_archived"},
 		{"include-archived", "include_archived"}, {"filters", "filter"}, {"colour", ""}, {"", ""},
 	} {
 		if got := nearest(c.name, known); got != c.want {

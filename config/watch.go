@@ -115,7 +115,7 @@ func (w *Watcher) stamp() uint64 {
 	}
 	for folder := range w.added {
 		if !w.wanted[folder] {
-			w.notify.Remove(folder) // it may be gone already, which is what is wanted
+			_ = w.notify.Remove(folder) // it may be gone already, which is what is wanted
 			delete(w.added, folder)
 		}
 	}

@@ -56,10 +56,3 @@ func (g *gate) signal() {
 	default:
 	}
 }
-
-// used returns how many places are taken.
-func (g *gate) used() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.size - g.free
-}

@@ -66,14 +66,7 @@ func (p *demoPrinter) line(at time.Time, s style, kind, rest string) {
 	if room := p.width - stampColumns - 1 - kindColumns; p.width > 0 && room > 0 {
 		rest = cutTo(rest, room)
 	}
-	head := p.paint(faint, at.Format("15:04:05.000")) + " "
-	switch {
-	case s == "":
-		head += padTo(kind, kindColumns)
-	default:
-		head += p.paint(s, padTo(kind, kindColumns))
-	}
-	p.text(head + rest + "\n")
+	p.text(p.paint(faint, at.Format("15:04:05.000")) + " " + p.paint(s, padTo(kind, kindColumns)) + rest + "\n")
 }
 
 // published prints an event that goes out.

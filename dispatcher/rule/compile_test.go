@@ -106,7 +106,7 @@ func TestMistakes(t *testing.T) {
 		{"references", endpoint("https://crm.example.com/${A-B}", "    headers: {A: '${', B: '${file:../x}', C: '${}', D: '${GONE} ${GONE}', E: '${file:gone}'}\n"), []string{
 			`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: "${A-B}" does not name a secret: letters, digits and _, or file: and a name`,
 			`a.yaml:6:18: error: rules[0].webhooks[0].headers.A: ${ is never closed by }`,
-			`a.yaml:6:27: error: rules[0].webhooks[0].headers.B: "${file:../x}" does not name a file in secrets_dir: no slashes, no ..`,
+			`a.yaml:6:27: error: rules[0].webhooks[0].headers.B: "${file:../x}" does not name a file in secrets_dir: neither slashes nor two dots in it`,
 			`a.yaml:6:46: error: rules[0].webhooks[0].headers.C: "${}" does not name a secret: letters, digits and _, or file: and a name`,
 			`a.yaml:6:56: error: rules[0].webhooks[0].headers.D: ${GONE}: BELLHOP_SECRET_GONE is not set`,
 			`a.yaml:6:78: error: rules[0].webhooks[0].headers.E: ${file:gone}: no such file in secrets_dir`}},
@@ -120,7 +120,7 @@ func TestMistakes(t *testing.T) {
 		{"the string form's places", under("    parameters: \"a=1&b=@frist_name\"\n"),
 			[]string{`a.yaml:6:24: warning: rules[0].webhooks[0].parameters[1]: @frist_name is no variable; did you mean @first_name?`}},
 		{"an expression", under("    when: score >\n"),
-			[]string{`a.yaml:6:11: error: rules[0].webhooks[0].when: when: unexpected token EOF (1:7)`}},
+			[]string{`a.yaml:6:11: error: rules[0].webhooks[0].when: unexpected token EOF (1:7)`}},
 		{"settings", under("    timeout: 10\n    retries: 21\n    encoding: raw\n"), []string{
 			`a.yaml:6:14: error: rules[0].webhooks[0].timeout: the number 10 is no duration: 10s, 1m30s, 500ms`,
 			`a.yaml:7:14: error: rules[0].webhooks[0].retries: retries needs a whole number from 0 to 20, not the number 21`,

@@ -46,7 +46,7 @@ func (r reference) check() error {
 	if r.file {
 		// A secret is a file right in its folder: nothing in a rule file may reach another place of the disk.
 		if r.name == "" || r.name == "." || strings.Contains(r.name, "..") || strings.ContainsAny(r.name, "/\\\x00") {
-			return fmt.Errorf("%q does not name a file in secrets_dir: no slashes, no ..", shown)
+			return fmt.Errorf("%q does not name a file in secrets_dir: neither slashes nor two dots in it", shown)
 		}
 		return nil
 	}

@@ -74,7 +74,7 @@ func TestWhenMistakes(t *testing.T) {
 			t.Errorf("when: %s: problems %q, want one", tt.when, problems)
 			continue
 		}
-		if _, text, _ := strings.Cut(problems[0], ".when: when: "); text != tt.want {
+		if _, text, _ := strings.Cut(problems[0], ".when: "); text != tt.want {
 			t.Errorf("when: %.60s:\n  %s, want\n  %s", tt.when, text, tt.want)
 		}
 	}
