@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"bellhop/dispatcher/delivery"
 	"bellhop/dispatcher/endpoint"
 	"bellhop/dispatcher/rule"
@@ -27,6 +25,7 @@ func (d *Dispatcher) attempt(j *job) {
 		d.abandon(j)
 		return
 	}
+	d.pool.judged(j.lane, resp.Err != nil && d.o.Policy.MayPass(resp.Err.Kind, resp.Status))
 	d.metrics.Latency.Observe(resp.Duration.Seconds())
 	if resp.RetryAfter > 0 {
 		d.holdBack(j.lane, time.Now().Add(resp.RetryAfter))
@@ -104,17 +103,4 @@ func Headers(w *rule.Webhook, userAgent, id string, attempt int, unix int64, bod
 		h = append(h, endpoint.Header{Name: x.Name, Value: value})
 	}
 	return h
-}
-
-// holdBack lets nothing begin in a lane before a time, as its receiver asked. What had a place in the lane goes to the bus
-// where the wait is long, so that the place is another's.
-func (d *Dispatcher) holdBack(lane string, until time.Time) {
-	d.pool.pause(lane, until)
-	d.log.Info("endpoint asked for a pause", zap.String("lane", lane), zap.Time("until", until))
-	if time.Until(until) < giveBackAfter {
-		return
-	}
-	for _, j := range d.pool.drain(lane) {
-		go d.park(j)
-	}
 }

@@ -60,6 +60,7 @@ type Bus struct {
 	Outcomes Outcomes
 	Schedule Schedule
 	Waiting  Waiting
+	Holds    Holds                              // nil tells nobody
 	Events   func() (Source, error)             // a puller of the events
 	Due      func() (Source, error)             // a puller of due retries
 	Lane     func(token string) (Source, error) // a puller of what waits for a lane

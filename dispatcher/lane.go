@@ -32,6 +32,7 @@ type lane struct {
 	inflight    int
 	ready       bool      // in the pool's ring
 	paused      time.Time // no attempt begins before
+	held        bool      // an operator paused it: no attempt begins until it is resumed
 	timer       *time.Timer
 	reserved    int  // places promised to a puller of what waits on the bus
 	backlog     bool // something of it waits on the bus: what comes now goes behind it
@@ -39,6 +40,36 @@ type lane struct {
 	doneSince   time.Time
 	rate        float64       // attempts ended a second, lately
 	room        chan struct{} // one slot: there may be room now
+	failed      int           // attempts that failed since one last did not
+	failedSince time.Time
+}
+
+const (
+	// A lane whose every attempt has failed for failingFor, and failingCalls times its concurrency, gets probes at a time
+	// instead of all of its concurrency: an endpoint that hangs would else keep so many workers for its time-outs.
+	failingFor   = 30 * time.Second
+	failingCalls = 2
+	probes       = 4
+)
+
+// limit is how many attempts of the lane may be under way now.
+func (l *lane) limit(now time.Time) int {
+	if l.failed >= failingCalls*l.concurrency && now.Sub(l.failedSince) >= failingFor {
+		return min(l.concurrency, probes)
+	}
+	return l.concurrency
+}
+
+// judged notes whether an attempt failed in a way that may pass: any other answer shows that somebody is there.
+func (l *lane) judged(failed bool, now time.Time) {
+	if !failed {
+		l.failed = 0
+		return
+	}
+	if l.failed == 0 {
+		l.failedSince = now
+	}
+	l.failed++
 }
 
 func (l *lane) queued() int { return len(l.queue) - l.head }
@@ -61,8 +92,8 @@ func (l *lane) pop() *job {
 
 // capacity is how many attempts the lane may hold in this daemon, under way and queued: enough that no worker waits for the
 // bus, little enough that other daemons get their share.
-func (l *lane) capacity() int {
-	n := 2 * l.concurrency
+func (l *lane) capacity(now time.Time) int {
+	n := 2 * l.limit(now)
 	if l.limiter != nil {
 		// What a rate keeps waiting had better wait on the bus: two seconds' worth is at hand.
 		n = min(n, l.concurrency+1+int(2*float64(l.limiter.Limit())))
@@ -71,7 +102,7 @@ func (l *lane) capacity() int {
 }
 
 // free is how many attempts more the lane may hold.
-func (l *lane) free() int { return l.capacity() - l.inflight - l.queued() - l.reserved }
+func (l *lane) free(now time.Time) int { return l.capacity(now) - l.inflight - l.queued() - l.reserved }
 
 // ended counts an attempt that ended, for the lane's rate.
 func (l *lane) ended(now time.Time) {
@@ -84,15 +115,18 @@ func (l *lane) ended(now time.Time) {
 
 // soon tells whether a full lane will have room within a moment, so that waiting for it costs less than the bus would.
 func (l *lane) soon(now time.Time) bool {
-	if l.backlog || now.Before(l.paused) {
+	if l.backlog || l.still(now) {
 		return false
 	}
 	r := l.rate
 	if since := now.Sub(l.doneSince); since > 200*time.Millisecond {
 		r = min(r, float64(l.done)/since.Seconds())
 	}
-	return r > 0 && float64(l.capacity())/r < fastLane.Seconds()
+	return r > 0 && float64(l.capacity(now))/r < fastLane.Seconds()
 }
+
+// still tells whether nothing may begin now.
+func (l *lane) still(now time.Time) bool { return l.held || now.Before(l.paused) }
 
 // fastLane is the longest that an event waits in the intake for a lane that is busy, not stuck.
 const fastLane = 100 * time.Millisecond

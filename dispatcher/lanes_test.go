@@ -306,3 +306,35 @@ func TestPauseLosesNothingThatWaited(t *testing.T) {
 		}
 	})
 }
+
+// Endpoints that hang for long keep a few workers each, not all of the daemon's; their deliveries keep attempts and delays.
+func TestFailingLanesGetProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := "rules:\n  - {name: alive, on: group.joined, webhooks: [{endpoint: \"http://alive.test/\"}]}\n"
+		for i := range 5 {
+			text += fmt.Sprintf("  - {name: dead%d, on: course.completed, webhooks: [{endpoint: \"http://dead%d.test/\"}]}\n", i, i)
+		}
+		b, p := newMemBus(), &poster{answer: hang}
+		start(t, b, p, text, func(o *Options) { o.Workers, o.PerEndpoint = 64, 16 })
+		for range 2000 {
+			b.event("course.completed", `{}`, nil)
+		}
+		// All 64 workers hang on the dead endpoints at first; then these are known for what they are.
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		p.mu.Lock()
+		if p.now > 5*probes {
+			t.Errorf("%d attempts under way at 5 dead endpoints, want %d at most", p.now, 5*probes)
+		}
+		p.mu.Unlock()
+		before := len(p.all())
+		for range 200 {
+			b.event("group.joined", `{}`, nil)
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if got := countTo(p.all()[before:], "alive"); got != 200 {
+			t.Errorf("%d of 200 deliveries to the healthy endpoint within 100 ms", got)
+		}
+	})
+}

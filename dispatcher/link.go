@@ -82,6 +82,11 @@ func (l *Link) Run(ctx context.Context) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	unwatch, err := l.Bus.WatchLanes(l.Engine.Heed)
+	if err != nil {
+		return err
+	}
+	defer unwatch()
 	l.mu.Lock()
 	l.run = ctx
 	l.life, l.renew = context.WithCancel(ctx)
@@ -151,6 +156,14 @@ func (l *Link) look(ctx context.Context) error {
 	ids, err := l.Bus.ScheduledIDs(ctx)
 	if err != nil {
 		return err
+	}
+	// The latest word about each lane: those who spoke may be gone, or spoke while nobody here listened.
+	holds, err := l.Bus.LaneHolds(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range holds {
+		l.Engine.Heed(h)
 	}
 	l.Engine.Resume(ids)
 	return nil

@@ -55,7 +55,7 @@ func NewMetrics() *Metrics {
 	for _, k := range delivery.Kinds() {
 		m.Errors.WithLabelValues(string(k))
 	}
-	for _, what := range []string{"ack", "pull", "publish", "schedule", "unschedule", "park", "open lane", "look up", "outcome"} {
+	for _, what := range []string{"ack", "pull", "publish", "schedule", "unschedule", "park", "open lane", "look up", "outcome", "hold"} {
 		m.BusErrors.WithLabelValues(what)
 	}
 	return m

@@ -77,17 +77,17 @@ func (p *pool) submit(j *job, from origin) verdict {
 	now := time.Now()
 	switch from {
 	case fromIntake:
-		if l.backlog || l.free() <= 0 || now.Before(l.paused) {
+		if l.backlog || l.free(now) <= 0 || l.still(now) {
 			return full
 		}
 	case fromWait:
-		if l.capacity()-l.inflight-l.queued() <= 0 {
+		if l.capacity(now)-l.inflight-l.queued() <= 0 {
 			return full
 		}
 	case forced:
 	}
 	l.push(j)
-	p.offer(l)
+	p.offer(l, now)
 	p.pump(now)
 	return accepted
 }
@@ -113,8 +113,8 @@ func (p *pool) waitSoon(ctx context.Context, key string) bool {
 }
 
 // offer puts a lane into the ring where it has something to begin.
-func (p *pool) offer(l *lane) {
-	if !l.ready && l.queued() > 0 && l.inflight < l.concurrency {
+func (p *pool) offer(l *lane, now time.Time) {
+	if !l.ready && l.queued() > 0 && l.inflight < l.limit(now) {
 		l.ready = true
 		p.ring = append(p.ring, l)
 	}
@@ -127,7 +127,7 @@ func (p *pool) pump(now time.Time) {
 		p.ring[0] = nil
 		p.ring = p.ring[1:]
 		l.ready = false
-		if l.queued() == 0 || l.inflight >= l.concurrency {
+		if l.queued() == 0 || l.inflight >= l.limit(now) {
 			continue
 		}
 		if wait := l.hold(now); wait > 0 {
@@ -138,12 +138,15 @@ func (p *pool) pump(now time.Time) {
 		l.inflight++
 		p.busy++
 		go p.do(l, j)
-		p.offer(l)
+		p.offer(l, now)
 	}
 }
 
 // hold is how long the lane must not begin anything: it is paused, or its rate is spent.
 func (l *lane) hold(now time.Time) time.Duration {
+	if l.held {
+		return heldLook
+	}
 	if now.Before(l.paused) {
 		return l.paused.Sub(now)
 	}
@@ -158,6 +161,9 @@ func (l *lane) hold(now time.Time) time.Duration {
 	return wait
 }
 
+// heldLook is how often a lane that an operator paused is looked at: it is resumed by word, not by time.
+const heldLook = time.Minute
+
 // wake offers a lane again after a while.
 func (p *pool) wake(l *lane, after time.Duration) {
 	if l.timer != nil {
@@ -166,8 +172,9 @@ func (p *pool) wake(l *lane, after time.Duration) {
 	l.timer = time.AfterFunc(after, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.offer(l)
-		p.pump(time.Now())
+		now := time.Now()
+		p.offer(l, now)
+		p.pump(now)
 		l.signal()
 	})
 }
@@ -180,7 +187,7 @@ func (p *pool) do(l *lane, j *job) {
 		p.busy--
 		now := time.Now()
 		l.ended(now)
-		p.offer(l)
+		p.offer(l, now)
 		p.pump(now)
 		l.signal()
 	})
@@ -189,13 +196,38 @@ func (p *pool) do(l *lane, j *job) {
 	p.run(j)
 }
 
-// pause lets nothing begin in the lane before a time; it never shortens a pause.
-func (p *pool) pause(key string, until time.Time) {
+// pause lets nothing begin in the lane before a time; it never shortens a pause. It tells whether it lengthened one, and
+// whether an operator holds the lane besides.
+func (p *pool) pause(key string, until time.Time) (longer, held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l := p.lane(key); until.After(l.paused) {
-		l.paused = until
+	l := p.lane(key)
+	if until.After(l.paused) {
+		l.paused, longer = until, true
 	}
+	return longer, l.held
+}
+
+// hold is an operator's word: the lane is held until it is resumed, or resumed at once, whatever its receiver asked for.
+func (p *pool) hold(key string, held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lane(key)
+	l.held = held
+	if !held {
+		l.paused = time.Time{}
+		now := time.Now()
+		p.offer(l, now)
+		p.pump(now)
+		l.signal()
+	}
+}
+
+// judged notes how an attempt in the lane ended.
+func (p *pool) judged(key string, failed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lane(key).judged(failed, time.Now())
 }
 
 // drain takes the jobs out that a lane has not begun.
@@ -231,8 +263,8 @@ func (p *pool) reserve(ctx context.Context, key string, most int) (int, error) {
 		p.mu.Lock()
 		now := time.Now()
 		pause := l.paused.Sub(now)
-		n := min(most, l.free())
-		if p.stopped || pause > 0 {
+		n := min(most, l.free(now))
+		if p.stopped || l.still(now) {
 			n = 0
 		}
 		if n > 0 {
@@ -277,30 +309,4 @@ func (p *pool) stop() {
 	for _, j := range jobs {
 		p.abandon(j)
 	}
-}
-
-// LaneState is what one lane is doing in this daemon.
-type LaneState struct {
-	Lane        string
-	InFlight    int
-	Queued      int
-	Backlog     bool
-	PausedUntil time.Time // zero: not paused
-}
-
-// Lanes lists the lanes used since the start.
-func (d *Dispatcher) Lanes() []LaneState {
-	p := d.pool
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := make([]LaneState, 0, len(p.lanes))
-	now := time.Now()
-	for _, l := range p.lanes {
-		s := LaneState{Lane: l.key, InFlight: l.inflight, Queued: l.queued(), Backlog: l.backlog}
-		if now.Before(l.paused) {
-			s.PausedUntil = l.paused
-		}
-		list = append(list, s)
-	}
-	return list
 }

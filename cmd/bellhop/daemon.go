@@ -75,7 +75,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 
 	d.http, err = console.Open(console.Options{
 		Listen: s.Console.Listen, Token: s.Console.Token, Socket: filepath.Join(s.DataDir, socketName), Version: buildVersion(),
-		Ready: d.isReady, Stats: d.db.Stats, Rules: keeper, Gatherer: registry, Log: d.log.Named("console"),
+		Ready: d.isReady, Stats: d.db.Stats, Rules: keeper, Lanes: d, Gatherer: registry, Log: d.log.Named("console"),
 	})
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, ru
 	}
 	b := d.bus
 	d.engine = dispatcher.New(dispatcher.Bus{
-		Outcomes: b, Schedule: b, Waiting: b, BusyLanes: b.BusyLanes,
+		Outcomes: b, Schedule: b, Waiting: b, Holds: b, BusyLanes: b.BusyLanes,
 		Events: func() (dispatcher.Source, error) { return b.Events() },
 		Due:    func() (dispatcher.Source, error) { return b.Due() },
 		Lane:   func(token string) (dispatcher.Source, error) { return b.Lane(token) },

@@ -78,11 +78,11 @@ func (p *Puller) Pull(ctx context.Context, n int, expires time.Duration, handle 
 		m, err := p.sub.NextMsgWithContext(pull)
 		if err != nil {
 			if ctx.Err() != nil {
-				return got + p.drain(handle), context.Cause(ctx)
+				return got + p.drain(n-got, handle), context.Cause(ctx)
 			}
 			if errors.Is(err, context.DeadlineExceeded) {
 				if err = p.unanswered(ctx, next, mark); ctx.Err() != nil {
-					return got + p.drain(handle), context.Cause(ctx)
+					return got + p.drain(n-got, handle), context.Cause(ctx)
 				}
 				return got, err
 			}
@@ -154,14 +154,35 @@ func (p *Puller) ended(status, description string) (bool, error) {
 	return true, fmt.Errorf("pull from %s: %s %s", p.name, status, description)
 }
 
-// drain takes the interest away and handles what was on its way.
-func (p *Puller) drain(handle func(*Message)) int {
-	if err := p.sub.Drain(); err != nil {
-		return 0
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+const (
+	// quiet is how long nothing has come of an open pull before its interest is taken away.
+	quiet = 100 * time.Millisecond
+	// drainFor bounds the end of a puller.
+	drainFor = 2 * time.Second
+)
+
+// drain handles what is on its way, of an open pull of which so many messages are left, and takes the interest away.
+//
+// A server that loses the interest drops what it has queued for it, and those messages are then nobody's until the ack wait is
+// over. So a pull that is being fed is let run out or dry first.
+func (p *Puller) drain(left int, handle func(*Message)) int {
+	ctx, cancel := context.WithTimeout(context.Background(), drainFor)
 	defer cancel()
 	got := 0
+	for got < left {
+		dry, stop := context.WithTimeout(ctx, quiet)
+		m, err := p.sub.NextMsgWithContext(dry)
+		stop()
+		if err != nil {
+			break
+		}
+		if m.Reply != "" {
+			got += p.hand(m, handle)
+		}
+	}
+	if err := p.sub.Drain(); err != nil {
+		return got
+	}
 	for {
 		m, err := p.sub.NextMsgWithContext(ctx)
 		if err != nil {

@@ -134,7 +134,8 @@ func TestPullHandsOverWhatIsOnItsWay(t *testing.T) {
 			})
 		}
 		const rounds = 50
-		seen := map[uint64]int{}
+		seen, naks := map[uint64]int{}, map[uint64]int{}
+		lost := 0
 		for round := range rounds {
 			p, err := b.Events()
 			if err != nil {
@@ -144,6 +145,9 @@ func TestPullHandsOverWhatIsOnItsWay(t *testing.T) {
 			n := 0
 			take := func(m *Message) {
 				n++
+				if m.Delivered != naks[m.Seq]+1 {
+					lost++
+				}
 				if n == 1+round%23 {
 					cancel(errEnded)
 				}
@@ -151,6 +155,7 @@ func TestPullHandsOverWhatIsOnItsWay(t *testing.T) {
 					if err := m.Replier.Nak(0); err != nil {
 						t.Errorf("Nak: %v", err)
 					}
+					naks[m.Seq]++
 					return
 				}
 				seen[m.Seq]++
@@ -170,18 +175,26 @@ func TestPullHandsOverWhatIsOnItsWay(t *testing.T) {
 		}
 		stop()
 		wg.Wait()
-		until(t, 3*time.Second, "nothing is held by anybody", func() bool { return ackPending(t, b, "EVENTS", "bellhop") == 0 })
 		// The rest.
 		p := puller(t, b.Events)
 		total := int(streamInfo(t, b, "EVENTS").State.LastSeq)
 		for len(seen) < total {
 			n, err := p.Pull(t.Context(), 500, time.Second, func(m *Message) {
+				if m.Delivered != naks[m.Seq]+1 {
+					lost++
+				}
 				seen[m.Seq]++
 				ack(t, m)
 			})
 			if err != nil || n == 0 {
 				t.Fatalf("Pull of the rest = %d, %v; %d of %d seen", n, err, len(seen), total)
 			}
+		}
+		if lost > 0 {
+			t.Errorf("%d of %d messages were sent to a puller and not handed over", lost, total)
+		}
+		if n := ackPending(t, b, "EVENTS", "bellhop"); n != 0 {
+			t.Errorf("%d are held after all were acknowledged", n)
 		}
 		for seq, n := range seen {
 			if n != 1 {

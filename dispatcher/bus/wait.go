@@ -87,6 +87,28 @@ func (b *Bus) CloseLane(ctx context.Context, token string) (bool, error) {
 	return closed, nil
 }
 
+// WaitingLanes returns how many attempts wait under each token.
+func (b *Bus) WaitingLanes(ctx context.Context) (map[string]uint64, error) {
+	waiting := map[string]uint64{}
+	err := b.api(ctx, func(ctx context.Context) error {
+		s, err := b.js.Stream(ctx, b.top.Retries)
+		if err != nil {
+			return err
+		}
+		list := s.ListConsumers(ctx)
+		for info := range list.Info() {
+			if token, ok := strings.CutPrefix(info.Name, lanePrefix); ok {
+				waiting[token] = info.NumPending
+			}
+		}
+		return list.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list lanes: %w", err)
+	}
+	return waiting, nil
+}
+
 // BusyLanes lists the tokens under which something waits or is held, whichever daemon parked it.
 func (b *Bus) BusyLanes(ctx context.Context) ([]string, error) {
 	var tokens []string

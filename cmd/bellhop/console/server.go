@@ -37,6 +37,7 @@ type Options struct {
 	Ready    func() error // nil error: connected and consuming
 	Stats    func() (store.Stats, error)
 	Rules    Rules
+	Lanes    Lanes
 	Gatherer prometheus.Gatherer
 	Log      *zap.Logger
 }

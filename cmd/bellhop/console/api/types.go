@@ -8,6 +8,9 @@ const (
 	RulesPath    = "/api/v1/rules"          // GET: RuleList; GET RulesPath/{name}: Rule with its Source
 	VersionsPath = "/api/v1/rules/versions" // GET: VersionList; GET VersionsPath/{ref}: Version with its Files
 	RollbackPath = "/api/v1/rules/rollback" // POST Rollback: Version
+	LanesPath    = "/api/v1/lanes"          // GET: LaneList
+	PausePath    = "/api/v1/lanes/pause"    // POST LaneRef: Lane
+	ResumePath   = "/api/v1/lanes/resume"   // POST LaneRef: Lane
 )
 
 // WriteHeader must be on every request that changes something, with the value 1: no form on a foreign page can set it.
