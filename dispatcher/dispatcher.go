@@ -265,6 +265,7 @@ func (d *Dispatcher) settleInFlight() error {
 	select {
 	case <-done:
 		d.giveUp(errStopping)
+		d.log.Info("stopped: nothing is in flight any more")
 		return nil
 	case <-timer.C:
 	}

@@ -214,15 +214,14 @@ func (d *daemon) consume(ctx context.Context, keeper *ruleKeeper) error {
 	g.Go(func() error { return keeper.watch(background, d.hup) })
 	g.Go(func() error { return d.http.Wait(background) })
 	d.ready.Store(nil)
+	// Whoever sends it work is to know at once that it takes no more.
+	defer context.AfterFunc(ctx, func() { d.notReady(errors.New("stopping")) })()
 	d.log.Info("bellhop is running", zap.String("version", buildVersion()), zap.String("node", d.settings.Node),
 		zap.String("nats", d.natsURL()), zap.String("console", d.http.URL()), zap.Bool("schedules", d.bus.Schedules()))
 	if d.started != nil {
 		d.started(d)
 	}
 	err := d.engine.Run(working)
-	if ctx.Err() != nil {
-		d.log.Info("stopped: nothing is in flight any more")
-	}
 	stop()
 	return errors.Join(err, g.Wait())
 }

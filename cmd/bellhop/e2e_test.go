@@ -60,6 +60,8 @@ func TestEndToEnd(t *testing.T) {
 		"in flight when told to stop":   inFlightWhenStopped,
 		"retry cancelled by its rule":   retryCancelledByItsRule,
 		"mended endpoint mends a retry": mendedEndpoint,
+		"nothing is lost":               nothingIsLost,
+		"pause asked for":               retryAfter,
 	}
 	once := map[string]func(*world){
 		"failures":                   failures,
@@ -73,6 +75,8 @@ func TestEndToEnd(t *testing.T) {
 		"usage":                      usage,
 		"permissions":                permissions,
 		"bodies left out":            bodiesLeftOut,
+		"bus trouble":                busTrouble,
+		"large event":                largeEvent,
 		"killed with POST under way": killedDuringPost,
 	}
 	// These need a server that lives on, or dies, without the daemon.

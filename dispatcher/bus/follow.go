@@ -107,6 +107,9 @@ func (b *Bus) Follow(ctx context.Context, from From, handle func(Recorded)) erro
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &at
 	}
 	c, err := b.js.OrderedConsumer(ctx, b.top.Results.Stream, cfg)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
 	}

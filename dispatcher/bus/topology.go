@@ -58,7 +58,28 @@ func (b *Bus) Setup(ctx context.Context, t Topology) error {
 		b.top = t
 		b.top.Replicas = max(t.Replicas, 1)
 	})
-	return errors.Join(b.setupEvents(ctx), b.setupResults(ctx), b.setupRetries(ctx))
+	if err := errors.Join(b.setupEvents(ctx), b.setupResults(ctx), b.setupRetries(ctx)); err != nil {
+		return err
+	}
+	return errors.Join(b.mayPublish(ctx, b.top.Results.Prefix+".delivered.probe"), b.mayPublish(ctx, b.top.atSubject("probe")))
+}
+
+// mayPublish finds out whether the user may publish to a subject, before there is something to lose: the message names a
+// stream that is none, so that the one that takes the subject refuses to store it.
+func (b *Bus) mayPublish(ctx context.Context, subject string) error {
+	mark := b.denied.mark()
+	err := b.api(ctx, func(ctx context.Context) error {
+		_, err := b.js.Publish(ctx, subject, nil, jetstream.WithExpectStream("-"))
+		return err
+	})
+	if denied, _ := b.denied.since(mark, publishing(subject)); denied != nil {
+		return denied
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return nil
+	}
+	return err
 }
 
 // Schedules tells whether the server keeps schedules; where it does not, retries wait as delayed redeliveries.

@@ -64,7 +64,11 @@ func (b *Bus) Lane(token string) (*Puller, error) { return b.puller(b.top.Retrie
 func (b *Bus) CloseLane(ctx context.Context, token string) (bool, error) {
 	closed := false
 	err := b.api(ctx, func(ctx context.Context) error {
-		c, err := b.js.Consumer(ctx, b.top.Retries, lanePrefix+token)
+		s, err := b.js.Stream(ctx, b.top.Retries)
+		if err != nil {
+			return err
+		}
+		c, err := s.Consumer(ctx, lanePrefix+token)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			closed = true
 			return nil
@@ -72,19 +76,36 @@ func (b *Bus) CloseLane(ctx context.Context, token string) (bool, error) {
 		if err != nil {
 			return err
 		}
+		// The consumer's own count lags a little behind what the stream has confirmed, so the stream is asked as well.
 		if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 || info.NumWaiting > 0 {
 			return nil
 		}
-		closed = true
-		if err := b.js.DeleteConsumer(ctx, b.top.Retries, lanePrefix+token); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if waits, err := b.waits(ctx, s, token); err != nil || waits {
 			return err
 		}
-		return nil
+		if err := s.DeleteConsumer(ctx, lanePrefix+token); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return err
+		}
+		// Parked by another daemon just now: without a consumer nobody would find it again.
+		waits, err := b.waits(ctx, s, token)
+		if closed = err == nil && !waits; closed {
+			return nil
+		}
+		return errors.Join(err, b.OpenLane(ctx, token))
 	})
 	if err != nil {
 		return false, fmt.Errorf("close lane %s: %w", token, err)
 	}
 	return closed, nil
+}
+
+// waits tells whether the stream holds anything under a token.
+func (b *Bus) waits(ctx context.Context, s jetstream.Stream, token string) (bool, error) {
+	_, err := s.GetLastMsgForSubject(ctx, b.top.waitSubject(token, ">"))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // WaitingLanes returns how many attempts wait under each token.
