@@ -90,20 +90,6 @@ func (l *lane) pop() *job {
 	return j
 }
 
-// capacity is how many attempts the lane may hold in this daemon, under way and queued: enough that no worker waits for the
-// bus, little enough that other daemons get their share.
-func (l *lane) capacity(now time.Time) int {
-	n := 2 * l.limit(now)
-	if l.limiter != nil {
-		// What a rate keeps waiting had better wait on the bus: two seconds' worth is at hand.
-		n = min(n, l.concurrency+1+int(2*float64(l.limiter.Limit())))
-	}
-	return n
-}
-
-// free is how many attempts more the lane may hold.
-func (l *lane) free(now time.Time) int { return l.capacity(now) - l.inflight - l.queued() - l.reserved }
-
 // ended counts an attempt that ended, for the lane's rate.
 func (l *lane) ended(now time.Time) {
 	l.done++
@@ -122,7 +108,7 @@ func (l *lane) soon(now time.Time) bool {
 	if since := now.Sub(l.doneSince); since > 200*time.Millisecond {
 		r = min(r, float64(l.done)/since.Seconds())
 	}
-	return r > 0 && float64(l.capacity(now))/r < fastLane.Seconds()
+	return r > 0 && float64(l.inflight+l.queued())/r < fastLane.Seconds()
 }
 
 // still tells whether nothing may begin now.

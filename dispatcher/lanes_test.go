@@ -201,7 +201,7 @@ func TestStopGivesBackWhatHasNotBegun(t *testing.T) {
 			time.Sleep(4 * time.Second)
 			return status(200)
 		}}
-		r := start(t, b, p, oneRule, func(o *Options) { o.Workers, o.PerEndpoint = 2, 2 })
+		r := start(t, b, p, oneRule, func(o *Options) { o.Workers, o.PerEndpoint = 4, 2 })
 		for i := range 4 {
 			b.event("course.completed", `{}`, named(fmt.Sprint("e", i)))
 		}
@@ -319,7 +319,16 @@ func TestFailingLanesGetProbes(t *testing.T) {
 		for range 2000 {
 			b.event("course.completed", `{}`, nil)
 		}
-		// All 64 workers hang on the dead endpoints at first; then these are known for what they are.
+		for range 100 {
+			b.event("group.joined", `{}`, nil)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		// The dead endpoints want more workers than there are, and have not even failed yet: some are kept from them.
+		if got := countTo(p.all(), "alive"); got != 100 {
+			t.Errorf("%d of 100 deliveries to the healthy endpoint within a second", got)
+		}
+		// Later they are known for what they are.
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		p.mu.Lock()
@@ -335,6 +344,34 @@ func TestFailingLanesGetProbes(t *testing.T) {
 		synctest.Wait()
 		if got := countTo(p.all()[before:], "alive"); got != 200 {
 			t.Errorf("%d of 200 deliveries to the healthy endpoint within 100 ms", got)
+		}
+	})
+}
+
+// However much one endpoint may have at a time, what waits for it never keeps the consumer from what comes behind.
+func TestFullLanesDoNotStopTheConsumer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: hang}
+		r := start(t, b, p, twoEndpoints, func(o *Options) { o.Workers, o.PerEndpoint = 256, 256 })
+		const n = 3000
+		for range n {
+			b.event("course.completed", `{}`, nil)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		b.mu.Lock()
+		left := len(b.queue("events").msgs)
+		b.mu.Unlock()
+		if left != 0 {
+			t.Errorf("%d of %d events not taken after a second: the consumer waits for the endpoint", left, n)
+		}
+		if got := len(p.all()); got != 256 {
+			t.Errorf("%d attempts under way, want per_endpoint's 256", got)
+		}
+		r.events.mu.Lock()
+		defer r.events.mu.Unlock()
+		if r.events.free < 64 {
+			t.Errorf("%d of %d places left for other events", r.events.free, r.events.size)
 		}
 	})
 }

@@ -20,7 +20,37 @@ type pool struct {
 	lanes   map[string]*lane
 	ring    []*lane // lanes with something to begin, in turn
 	busy    int
+	queued  int // in all lanes
+	active  int // lanes with something under way or queued
 	stopped bool
+}
+
+// What is queued here is held on the bus, and what is held is bounded: so queues share a budget, of as many places as there
+// are workers. A lane may take as many places as are still free, so that those which fill up leave some to those that come.
+func (p *pool) budget() int { return p.workers - p.queued }
+
+// spare is how many workers are kept for lanes that use few: several endpoints that hang must not have them all.
+func (p *pool) spare() int { return p.workers / 8 }
+
+// few is how many workers a lane may use of those kept.
+func (p *pool) few() int { return max(1, p.workers/16) }
+
+// room is how many attempts more a lane may queue.
+func (p *pool) room(l *lane, now time.Time) int {
+	n := min(l.limit(now), p.budget())
+	if l.limiter != nil {
+		// What a rate keeps waiting had better wait on the bus: two seconds' worth is at hand.
+		n = min(n, 1+int(2*float64(l.limiter.Limit())))
+	}
+	return n - l.queued() - l.reserved
+}
+
+// begins tells whether a lane may begin an attempt now.
+func (p *pool) begins(l *lane, now time.Time) bool {
+	if p.busy >= p.workers || l.inflight >= l.limit(now) {
+		return false
+	}
+	return p.active <= 1 || p.workers-p.busy > p.spare() || l.inflight < p.few()
 }
 
 // verdict is the answer to a submission.
@@ -77,15 +107,19 @@ func (p *pool) submit(j *job, from origin) verdict {
 	now := time.Now()
 	switch from {
 	case fromIntake:
-		if l.backlog || l.free(now) <= 0 || l.still(now) {
+		if l.backlog || l.still(now) || (p.room(l, now) <= 0 && (l.queued() > 0 || !p.begins(l, now))) {
 			return full
 		}
 	case fromWait:
-		if l.capacity(now)-l.inflight-l.queued() <= 0 {
+		if (j.owner.place == nil || j.owner.place.lane != l.key) && p.room(l, now) <= 0 {
 			return full
 		}
 	case forced:
 	}
+	if l.inflight+l.queued() == 0 {
+		p.active++
+	}
+	p.queued++
 	l.push(j)
 	p.offer(l, now)
 	p.pump(now)
@@ -122,10 +156,16 @@ func (p *pool) offer(l *lane, now time.Time) {
 
 // pump begins what can begin, one job of each lane in turn.
 func (p *pool) pump(now time.Time) {
-	for p.busy < p.workers && len(p.ring) > 0 && !p.stopped {
+	for passed := 0; p.busy < p.workers && passed < len(p.ring) && !p.stopped; {
 		l := p.ring[0]
 		p.ring[0] = nil
 		p.ring = p.ring[1:]
+		if l.queued() > 0 && l.inflight < l.limit(now) && !p.begins(l, now) {
+			// It has its share; the workers left are others', until one comes back.
+			p.ring = append(p.ring, l)
+			passed++
+			continue
+		}
 		l.ready = false
 		if l.queued() == 0 || l.inflight >= l.limit(now) {
 			continue
@@ -135,8 +175,10 @@ func (p *pool) pump(now time.Time) {
 			continue
 		}
 		j := l.pop()
+		p.queued--
 		l.inflight++
 		p.busy++
+		passed = 0
 		go p.do(l, j)
 		p.offer(l, now)
 	}
@@ -185,6 +227,9 @@ func (p *pool) do(l *lane, j *job) {
 		defer p.mu.Unlock()
 		l.inflight--
 		p.busy--
+		if l.inflight+l.queued() == 0 {
+			p.active--
+		}
 		now := time.Now()
 		l.ended(now)
 		p.offer(l, now)
@@ -234,13 +279,17 @@ func (p *pool) judged(key string, failed bool) {
 func (p *pool) drain(key string) []*job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.lane(key).empty()
+	return p.empty(p.lane(key))
 }
 
-func (l *lane) empty() []*job {
+func (p *pool) empty(l *lane) []*job {
 	var jobs []*job
 	for l.queued() > 0 {
 		jobs = append(jobs, l.pop())
+	}
+	p.queued -= len(jobs)
+	if len(jobs) > 0 && l.inflight == 0 {
+		p.active--
 	}
 	return jobs
 }
@@ -263,7 +312,11 @@ func (p *pool) reserve(ctx context.Context, key string, most int) (int, error) {
 		p.mu.Lock()
 		now := time.Now()
 		pause := l.paused.Sub(now)
-		n := min(most, l.free(now))
+		// What begins at once, and a few to follow.
+		n := min(most, max(0, l.limit(now)-l.inflight)+max(0, min(l.limit(now)/2+1, p.budget()))-l.queued()-l.reserved)
+		if l.limiter != nil {
+			n = min(n, p.room(l, now))
+		}
 		if p.stopped || l.still(now) {
 			n = 0
 		}
@@ -302,7 +355,7 @@ func (p *pool) stop() {
 		if l.timer != nil {
 			l.timer.Stop()
 		}
-		jobs = append(jobs, l.empty()...)
+		jobs = append(jobs, p.empty(l)...)
 	}
 	p.ring = nil
 	p.mu.Unlock()
