@@ -126,7 +126,8 @@ type Dispatcher struct {
 	dues   gate
 	lanes  laneKeeper
 
-	relook    chan struct{} // one slot: the bus is to be looked at
+	relook    chan struct{}             // one slot: the bus is to be looked at
+	created   atomic.Pointer[time.Time] // when the events' stream was created: part of a plain event's identity
 	scheduled atomic.Pointer[map[string]struct{}]
 	open      valve
 	ready     readiness
@@ -159,6 +160,7 @@ func New(b Bus, poster Poster, o Options) *Dispatcher {
 		o.Metrics = NewMetrics()
 	}
 	d := &Dispatcher{o: o, bus: b, poster: poster, log: o.Log, metrics: o.Metrics, recent: newRecent(), relook: make(chan struct{}, 1)}
+	d.created.Store(&o.EventCreated)
 	d.hard, d.giveUp = context.WithCancelCause(context.Background())
 	d.held.items = map[*held]struct{}{}
 	d.claims.ids = map[string]struct{}{}

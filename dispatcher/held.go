@@ -123,6 +123,12 @@ func (d *Dispatcher) acknowledge(h *held) {
 		d.metrics.BusErrors.WithLabelValues("ack").Inc()
 		if n == 2 {
 			d.ready.set("ack", err)
+			d.trouble()
+		}
+		if n == ackTries {
+			// Its consumer or stream may be another by now, which knows nothing of it. What comes again is looked up.
+			d.ready.set("ack", nil)
+			return
 		}
 		d.log.Debug("acknowledgement not confirmed", zap.String("stream", h.msg.Stream), zap.Uint64("seq", h.msg.Seq), zap.Error(err))
 		if !d.sleep(wait) {
@@ -130,6 +136,9 @@ func (d *Dispatcher) acknowledge(h *held) {
 		}
 	}
 }
+
+// ackTries is how often an acknowledgement is tried before its message is let go.
+const ackTries = 8
 
 // ackTimeout bounds one wait for an acknowledgement's confirmation.
 const ackTimeout = 5 * time.Second

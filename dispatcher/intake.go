@@ -84,7 +84,7 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 	}
 	d.metrics.Events.Inc()
 	e, err := event.Decode(event.Message{
-		Stream: m.Stream, Created: d.o.EventCreated, Seq: m.Seq, Time: m.Time, Subject: m.Subject,
+		Stream: m.Stream, Created: *d.created.Load(), Seq: m.Seq, Time: m.Time, Subject: m.Subject,
 		Type: strings.TrimPrefix(m.Subject, d.o.EventPrefix+"."), Header: m.Header, Data: m.Data,
 	}, d.o.MaxEvent)
 	if err != nil {

@@ -153,6 +153,11 @@ func (l *Link) look(ctx context.Context) error {
 	if err := l.reach(ctx, state.Last); err != nil {
 		return err
 	}
+	born, err := l.Bus.EventsCreated(ctx)
+	if err != nil {
+		return err
+	}
+	l.Engine.created.Store(&born)
 	ids, err := l.Bus.ScheduledIDs(ctx)
 	if err != nil {
 		return err
@@ -237,11 +242,16 @@ func (l *Link) followFrom(ctx context.Context, from bus.From, created time.Time)
 			l.Engine.recent.add(id, run, attempt, delivery.Outcome(r.Outcome).Final())
 		}
 		l.mu.Lock()
-		live := l.live && l.state.Created.Equal(created)
+		same := l.state.Created.Equal(created)
+		live := l.live && same
 		if live && r.Seq > l.projected {
 			l.projected = r.Seq
 		} else {
 			live = false
+		}
+		if same {
+			// Under the same lock: between the two, the projection could go live and miss this one.
+			l.followed = max(l.followed, r.Seq)
 		}
 		l.mu.Unlock()
 		if live {

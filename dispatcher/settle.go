@@ -111,6 +111,9 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 			if msg, err = d.outcomeMessage(id, outcome, rec); err != nil {
 				return err
 			}
+		} else if d.recent.settled(j.ID, j.Run, j.Attempt) {
+			// Another daemon made the same attempt, and its outcome stands: its schedule must not be replaced by this one.
+			return nil
 		} else if err := d.schedule(&follow, data); err != nil {
 			return err
 		}
@@ -155,7 +158,7 @@ func (d *Dispatcher) yield(j *job, seq uint64, mine delivery.Outcome) error {
 		zap.String("stands", string(stands)), zap.String("this", string(mine)))
 	final := stands != "" && stands.Final()
 	d.recent.add(j.ID, j.Run, j.Attempt, final)
-	if final && mine == delivery.Retrying {
+	if final && (mine == delivery.Retrying || j.doubt) {
 		return d.retry("unschedule", func(ctx context.Context) error { return d.bus.Schedule.Unschedule(ctx, j.ID) })
 	}
 	return nil

@@ -91,6 +91,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		return d.unlessStopped(ctx, err)
 	}
 	keeper.mu.Lock()
+	d.engine.SetRules(inForce)
 	keeper.put = d.engine.SetRules
 	keeper.mu.Unlock()
 	return d.consume(ctx, keeper)

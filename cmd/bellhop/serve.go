@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	stdlog "log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -39,6 +41,8 @@ Every key of the configuration is a flag here, and an environment variable: nats
 			for _, w := range loaded.Warnings {
 				log.Warn("configuration: " + w.String())
 			}
+			// net/http logs by itself what a receiver sent out of turn: that is not for this log.
+			stdlog.SetOutput(io.Discard)
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
