@@ -63,7 +63,12 @@ func (d *Dispatcher) record(j *job, resp endpoint.Response, outcome delivery.Out
 	}
 	if resp.Status != 0 && d.o.ResponseBody {
 		truncated := resp.Truncated
-		r.Response = &delivery.Body{Body: text(resp.Body), Truncated: &truncated}
+		body := text(resp.Body)
+		if j.hook != nil {
+			// A receiver may send back what it was sent.
+			body = j.hook.Redact(body, truncated)
+		}
+		r.Response = &delivery.Body{Body: body, Truncated: &truncated}
 	}
 	if outcome == delivery.Failed && d.o.RequestBody {
 		r.Request = &delivery.Body{Body: string(j.Body)}

@@ -48,6 +48,7 @@ func (c *compiler) header(w *Webhook, def HeaderDef) {
 		return
 	}
 	t, ok := c.secrets(def.Value)
+	w.conceal(t)
 	if !ok {
 		return
 	}

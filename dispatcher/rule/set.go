@@ -59,8 +59,9 @@ type Webhook struct {
 	Unresolved bool
 	Pos        Pos
 
-	filter filter // nil: every event
-	when   *when  // nil: every event
+	filter    filter // nil: every event
+	when      *when  // nil: every event
+	concealed []concealed
 }
 
 // Param is one parameter.

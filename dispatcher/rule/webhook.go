@@ -122,6 +122,7 @@ func (c *compiler) endpoint(w *Webhook, def *WebhookDef) {
 		return
 	}
 	t, resolved := c.secrets(s)
+	w.conceal(t)
 	if !resolved || !ok {
 		return
 	}
