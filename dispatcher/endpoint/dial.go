@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -84,6 +85,10 @@ func (g guard) check(a netip.Addr) error {
 func (g guard) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if a, ok := spelledAddr(host); ok {
 		return []netip.Addr{a}, nil
+	}
+	if isLocalhost(host) {
+		// Loopback by its definition (RFC 6761, 6.3), whatever a resolver says, and with a trailing dot too.
+		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 	}
 	addrs, err := g.lookup(ctx, host)
 	if err == nil && len(addrs) == 0 {
@@ -262,4 +267,11 @@ func attemptEnd(ctx context.Context, err error) error {
 		return errAttemptTimeout
 	}
 	return err
+}
+
+// isLocalhost tells whether a host is localhost or a name under it, with a trailing dot; the bare name is the resolver's, which
+// knows both families.
+func isLocalhost(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	return (name == "localhost" && strings.HasSuffix(host, ".")) || strings.HasSuffix(name, ".localhost")
 }
