@@ -42,6 +42,10 @@ func configError(err error) error {
 	if errors.As(err, &problems) && len(problems.List) > 1 {
 		err = fmt.Errorf("the configuration has %s:\n%w", count(len(problems.List), "error"), err)
 	}
+	if problems != nil && !slices.ContainsFunc(problems.List, func(p config.Problem) bool { return p.Origin.Layer != config.FromFlag }) {
+		// Nothing is wrong but the command line.
+		err = usageError{err: err}
+	}
 	return withHint(err, "bellhop config check")
 }
 

@@ -143,8 +143,8 @@ func usage(w *world) {
 		}
 	}
 	r := w.run("", "serve", "--delivery.workers", "-1", "--delivery.timeout", "soon")
-	r.wants(w.T, 1, "", "delivery.workers")
-	r.wants(w.T, 1, "", "delivery.timeout")
+	r.wants(w.T, 2, "", "delivery.workers")
+	r.wants(w.T, 2, "", "delivery.timeout")
 }
 
 func permissions(w *world) {
