@@ -28,16 +28,12 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET "+api.LanesPath, s.lanes)
 	mux.HandleFunc("POST "+api.PausePath, s.hold(true))
 	mux.HandleFunc("POST "+api.ResumePath, s.hold(false))
-	mux.HandleFunc("GET /{$}", s.index)
+	mux.HandleFunc("GET /api/v1/openapi.yaml", s.describe)
+	s.page(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, r.Method+" "+r.URL.Path+" is not here")
 	})
 	return mux
-}
-
-// index says where things are.
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
-	text(w, http.StatusOK, "Bellhop "+s.o.Version+"\n\n/healthz\n/readyz\n/metrics\n/api/v1/stats\n/api/v1/rules\n/api/v1/rules/versions\n/api/v1/lanes\n")
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
