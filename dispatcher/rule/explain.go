@@ -10,11 +10,14 @@ type Verdict struct {
 }
 
 // Explain judges every webhook of each rule whose on covers the event's type, in file order, disabled ones included. It
-// agrees with Match. Reasons show values of the event, so they are for the operator who asked and not for a log.
+// agrees with Match, and looks at every rule. Reasons show values of the event, so they are for the operator who asked and not for a log.
 func (s *Set) Explain(e *event.Event) []Verdict {
 	var verdicts []Verdict
 	run := newScope(e)
-	for _, r := range s.index.plan(e.Type).rules {
+	for _, r := range s.Rules {
+		if !covers(r.On, e.Type) {
+			continue
+		}
 		reason := r.why(e)
 		for _, w := range r.Webhooks {
 			v := Verdict{Webhook: w, Reason: reason}

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -128,6 +129,20 @@ func (n number) compare(m number) int {
 		return s
 	}
 	return s * n.compareDigits(m)
+}
+
+// keySize is room for the key of any number that people write.
+const keySize = 64
+
+// appendKey appends what is the same for equal numbers and differs for others.
+func (n number) appendKey(dst []byte) []byte {
+	if n.sign() < 0 {
+		dst = append(dst, '-')
+	}
+	dst = append(dst, n.whole...)
+	dst = append(dst, n.part...)
+	dst = append(dst, 'e')
+	return strconv.AppendInt(dst, n.exp, 10)
 }
 
 // compareDigits compares two fractions by their digits. No zero trails, so of two that agree the longer is the larger.

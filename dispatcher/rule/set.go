@@ -98,21 +98,11 @@ func (s *Set) Find(rule, webhook string) *Webhook {
 }
 
 // Match appends to dst the webhooks that the event triggers, in file order. A when expression that fails or gives no
-// boolean sends nothing. It costs by the rules on the event's type, those left out that ask for another text of a field,
-// compiles nothing, and may be called concurrently.
+// boolean sends nothing. It costs by the webhooks that may fire: those whose filters ask for another value of a field are
+// not looked at. It compiles nothing, and may be called concurrently.
 func (s *Set) Match(e *event.Event, dst []*Webhook) []*Webhook {
 	m := matching{event: e, archived: e.Archived(), dst: dst}
-	p := s.index.plan(e.Type)
-	if len(p.keys) == 0 {
-		for _, r := range p.rules {
-			m.rule(r)
-		}
-		return m.dst
-	}
-	var few [64]int
-	for _, i := range p.candidates(e, few[:0]) {
-		m.rule(p.rules[i])
-	}
+	s.index.match(&m)
 	return m.dst
 }
 
@@ -120,27 +110,30 @@ func (s *Set) Match(e *event.Event, dst []*Webhook) []*Webhook {
 type matching struct {
 	event    *event.Event
 	archived bool
+	rule     *Rule  // of the webhook judged last
+	fires    bool   // that rule
+	judged   int    // webhooks
 	run      *scope // made for the first expression, shared by all
 	dst      []*Webhook
 }
 
-// rule appends the rule's webhooks that the event triggers.
-func (m *matching) rule(r *Rule) {
-	if !r.Enabled || m.archived && !r.IncludeArchived || r.filter != nil && !r.filter.holds(m.event) {
+// judge appends the webhook where the event triggers it. Webhooks come in file order, so each rule is judged once.
+func (m *matching) judge(w *Webhook) {
+	m.judged++
+	if w.Rule != m.rule {
+		m.rule = w.Rule
+		m.fires = m.rule.Enabled && (m.rule.IncludeArchived || !m.archived) && (m.rule.filter == nil || m.rule.filter.holds(m.event))
+	}
+	if !m.fires || w.filter != nil && !w.filter.holds(m.event) {
 		return
 	}
-	for _, w := range r.Webhooks {
-		if w.filter != nil && !w.filter.holds(m.event) {
-			continue
+	if w.when != nil {
+		if m.run == nil {
+			m.run = newScope(m.event)
 		}
-		if w.when != nil {
-			if m.run == nil {
-				m.run = newScope(m.event)
-			}
-			if w.when.why(m.run) != "" {
-				continue
-			}
+		if w.when.why(m.run) != "" {
+			return
 		}
-		m.dst = append(m.dst, w)
 	}
+	m.dst = append(m.dst, w)
 }
