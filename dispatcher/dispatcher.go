@@ -33,9 +33,13 @@ type Outcomes interface {
 
 // Schedule keeps next attempts until they are due, one for each delivery.
 type Schedule interface {
-	Schedule(ctx context.Context, id, key string, due time.Time, data []byte) error
-	Unschedule(ctx context.Context, id string) error
-	Scheduled(ctx context.Context, id string) ([]byte, error)
+	// Schedule returns the schedule's sequence, 0 where the bus had that attempt already; its error is bus.ErrScheduled where
+	// the delivery has another schedule than the one to be replaced.
+	Schedule(ctx context.Context, r bus.Retry) (uint64, error)
+	// Unschedule takes a delivery's schedule back where it is that one, or an earlier one.
+	Unschedule(ctx context.Context, id string, seq uint64) error
+	// Scheduled returns a delivery's schedule and its sequence, nil where there is none.
+	Scheduled(ctx context.Context, id string) (data []byte, seq uint64, err error)
 }
 
 // Source is one loop's share of a consumer.

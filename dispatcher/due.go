@@ -165,7 +165,7 @@ func (d *Dispatcher) restate(j *job, rec *delivery.Record, env delivery.Envelope
 func (d *Dispatcher) recover(j *job) {
 	var data []byte
 	err := d.retry("look up", func(ctx context.Context) (err error) {
-		data, err = d.bus.Schedule.Scheduled(ctx, j.ID)
+		data, _, err = d.bus.Schedule.Scheduled(ctx, j.ID)
 		return err
 	})
 	if err != nil {

@@ -29,6 +29,7 @@ type memBus struct {
 
 type memSchedule struct {
 	due   time.Time
+	seq   uint64
 	data  []byte
 	timer *time.Timer
 }
@@ -245,18 +246,24 @@ func (b *memBus) Outcome(_ context.Context, seq uint64) ([]byte, error) {
 	return b.outcomes[seq-1].Data, nil
 }
 
-func (b *memBus) Schedule(_ context.Context, id, _ string, due time.Time, data []byte) error {
+func (b *memBus) Schedule(_ context.Context, r bus.Retry) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.forced("schedule"); err != nil {
-		return err
+		return 0, err
 	}
-	if old, ok := b.schedules[id]; ok {
+	if old, ok := b.schedules[r.ID]; ok {
+		if old.seq != r.Replaces {
+			return 0, bus.ErrScheduled
+		}
 		old.timer.Stop()
+	} else if r.Replaces != 0 {
+		return 0, bus.ErrScheduled
 	}
-	b.note("schedule in %s", time.Until(due))
-	b.schedules[id] = memSchedule{due: due, data: data, timer: time.AfterFunc(time.Until(due), func() { b.fire(id) })}
-	return nil
+	b.note("schedule in %s", time.Until(r.Due))
+	b.seq++
+	b.schedules[r.ID] = memSchedule{due: r.Due, seq: b.seq, data: r.Data, timer: time.AfterFunc(time.Until(r.Due), func() { b.fire(r.ID) })}
+	return b.seq, nil
 }
 
 func (b *memBus) fire(id string) {
@@ -277,21 +284,21 @@ func (b *memBus) addJob(queue string, data []byte) {
 	}})
 }
 
-func (b *memBus) Unschedule(_ context.Context, id string) error {
+func (b *memBus) Unschedule(_ context.Context, id string, seq uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.note("unschedule")
-	if s, ok := b.schedules[id]; ok {
+	if s, ok := b.schedules[id]; ok && s.seq <= seq {
 		s.timer.Stop()
 		delete(b.schedules, id)
 	}
 	return nil
 }
 
-func (b *memBus) Scheduled(_ context.Context, id string) ([]byte, error) {
+func (b *memBus) Scheduled(_ context.Context, id string) ([]byte, uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.schedules[id].data, nil
+	return b.schedules[id].data, b.schedules[id].seq, nil
 }
 
 func (b *memBus) Park(_ context.Context, token, _, key string, data []byte) error {

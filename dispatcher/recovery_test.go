@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -161,9 +162,13 @@ func TestFirstOutcomeStands(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		theirs delivery.Outcome
-		left   int // schedules
+		next   int    // the attempt that theirs has scheduled; 0 for none, or it has fired
+		left   string // what is scheduled in the end
 	}{
-		{"theirs was delivered", delivery.Delivered, 0}, {"theirs was retrying", delivery.Retrying, 1},
+		{"theirs was delivered", delivery.Delivered, 0, ""},
+		{"theirs was retrying, and its next attempt is under way", delivery.Retrying, 0, ""},
+		{"theirs was retrying", delivery.Retrying, 2, "attempt 2 of theirs"},
+		{"theirs is ahead", delivery.Retrying, 3, "attempt 3 of theirs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -175,16 +180,33 @@ func TestFirstOutcomeStands(t *testing.T) {
 						t.Error(err)
 					}
 					b.mu.Lock()
+					defer b.mu.Unlock()
 					b.outcomes = append(b.outcomes, bus.Msg{Data: data})
 					b.ids[id] = 1
-					b.mu.Unlock()
+					if tt.next > 0 {
+						job, err := delivery.EncodeJob(&delivery.Job{
+							ID: idOf(t, "a"), Rule: "crm", Webhook: "webhook-1", Run: 1, Attempt: tt.next, Endpoint: "of theirs",
+						})
+						if err != nil {
+							t.Error(err)
+						}
+						b.schedules[idOf(t, "a")] = memSchedule{seq: 77, timer: time.NewTimer(time.Hour), data: job}
+					}
 					return status(500)
 				}}
 				start(t, b, p, oneRule, nil)
 				b.event("course.completed", `{}`, named("a"))
 				synctest.Wait()
-				if got := len(b.schedules); got != tt.left {
-					t.Errorf("%d schedules left, want %d", got, tt.left)
+				left := ""
+				for _, s := range b.schedules {
+					job, err := delivery.DecodeJob(s.data)
+					if err != nil {
+						t.Fatal(err)
+					}
+					left += fmt.Sprintf("attempt %d %s", job.Attempt, job.Endpoint)
+				}
+				if left != tt.left {
+					t.Errorf("scheduled in the end: %q, want %q", left, tt.left)
 				}
 				if got := len(b.history("ack")); got != 1 {
 					t.Errorf("%d acks, want 1", got)

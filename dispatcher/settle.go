@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -96,6 +97,7 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 	if err != nil {
 		return err
 	}
+	var scheduled uint64 // by this execution
 	if outcome == delivery.Retrying {
 		follow := *j.Job
 		follow.Attempt++
@@ -119,7 +121,7 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 		} else if d.recent.settled(j.ID, j.Run, j.Attempt) {
 			// Another daemon made the same attempt, and its outcome stands: its schedule must not be replaced by this one.
 			return nil
-		} else if err := d.schedule(&follow, data); err != nil {
+		} else if scheduled, err = d.schedule(&follow, data); err != nil {
 			return err
 		}
 	}
@@ -132,41 +134,52 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 		d.metrics.Errors.WithLabelValues(string(rec.Error.Kind)).Inc()
 	}
 	if ack.Duplicate {
-		return d.yield(j, ack.Seq, outcome)
+		if mine, err := d.yield(j, ack.Seq, msg.Data, scheduled); err != nil || !mine {
+			return err
+		}
 	}
 	d.recent.add(j.ID, j.Run, j.Attempt, outcome.Final())
 	if outcome.Final() && j.doubt {
 		// The execution before this one may have left a schedule; this outcome is the first recorded, so it goes.
-		return d.retry("unschedule", func(ctx context.Context) error { return d.bus.Schedule.Unschedule(ctx, j.ID) })
+		return d.unschedule(j)
 	}
 	return nil
 }
 
-// yield lets an earlier execution's outcome stand: the delivery goes on from it. A schedule that this execution left is taken
-// back where that outcome is final.
-func (d *Dispatcher) yield(j *job, seq uint64, mine delivery.Outcome) error {
+// yield lets an earlier execution's outcome stand: the delivery goes on from it, so what this execution has scheduled is taken
+// back. It tells whether the outcome is this execution's own, of which only the confirmation was lost.
+func (d *Dispatcher) yield(j *job, seq uint64, own []byte, scheduled uint64) (mine bool, err error) {
 	var stands delivery.Outcome
-	err := d.retry("outcome", func(ctx context.Context) error {
+	err = d.retry("outcome", func(ctx context.Context) error {
 		data, err := d.bus.Outcomes.Outcome(ctx, seq)
 		if err != nil || data == nil {
 			return err
+		}
+		if mine = bytes.Equal(data, own); mine {
+			return nil
 		}
 		env, _, err := delivery.Decode(data)
 		stands = env.Outcome()
 		return err
 	})
-	if err != nil {
-		return err
+	if err != nil || mine {
+		return mine, err
 	}
 	d.metrics.Repeated.Inc()
 	d.log.Info("an earlier outcome of this attempt stands", zap.String("delivery", j.ID), zap.Int("attempt", j.Attempt),
-		zap.String("stands", string(stands)), zap.String("this", string(mine)))
+		zap.String("stands", string(stands)))
 	final := stands != "" && stands.Final()
 	d.recent.add(j.ID, j.Run, j.Attempt, final)
-	if final && (mine == delivery.Retrying || j.doubt) {
-		return d.retry("unschedule", func(ctx context.Context) error { return d.bus.Schedule.Unschedule(ctx, j.ID) })
+	switch {
+	case final && (scheduled != 0 || j.doubt):
+		return false, d.unschedule(j)
+	case scheduled != 0:
+		// The schedule that goes with the outcome that stands was not there any more: it has fired.
+		return false, d.retry("unschedule", func(ctx context.Context) error {
+			return d.bus.Schedule.Unschedule(ctx, j.ID, scheduled)
+		})
 	}
-	return nil
+	return false, nil
 }
 
 // outcomeMessage makes the message of an outcome, which fits the bus.
@@ -197,11 +210,43 @@ func (d *Dispatcher) outcomeMessage(id string, outcome delivery.Outcome, rec *de
 	}
 }
 
-// schedule hands the next attempt to the bus until that has confirmed it.
-func (d *Dispatcher) schedule(j *delivery.Job, data []byte) error {
-	key := delivery.OutcomeID(j.ID, j.Run, j.Attempt) + ".due"
-	return d.retry("schedule", func(ctx context.Context) error {
-		return d.bus.Schedule.Schedule(ctx, j.ID, key, j.Due, data)
+// schedule hands the next attempt to the bus until that has confirmed it. A schedule of the same attempt or a later one stands:
+// this attempt was then made twice, here and by a daemon that took this one for dead, and the other one was first. It returns
+// the sequence of what was scheduled, 0 where something stands.
+func (d *Dispatcher) schedule(j *delivery.Job, data []byte) (seq uint64, err error) {
+	r := bus.Retry{ID: j.ID, Key: delivery.OutcomeID(j.ID, j.Run, j.Attempt) + ".due", Due: j.Due, Data: data}
+	err = d.retry("schedule", func(ctx context.Context) (err error) {
+		for {
+			seq, err = d.bus.Schedule.Schedule(ctx, r)
+			if !errors.Is(err, bus.ErrScheduled) {
+				return err
+			}
+			there, last, err := d.bus.Schedule.Scheduled(ctx, j.ID)
+			if err != nil {
+				return err
+			}
+			if there != nil {
+				if other, err := delivery.DecodeJob(there); err == nil && !other.Before(j) {
+					return nil
+				}
+			}
+			r.Replaces = last
+		}
+	})
+	return seq, err
+}
+
+// unschedule takes back what an execution of a run that has ended left scheduled.
+func (d *Dispatcher) unschedule(j *job) error {
+	return d.retry("unschedule", func(ctx context.Context) error {
+		there, seq, err := d.bus.Schedule.Scheduled(ctx, j.ID)
+		if err != nil || there == nil {
+			return err
+		}
+		if other, err := delivery.DecodeJob(there); err == nil && other.Run > j.Run {
+			return nil // sent again by hand meanwhile
+		}
+		return d.bus.Schedule.Unschedule(ctx, j.ID, seq)
 	})
 }
 

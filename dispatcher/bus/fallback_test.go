@@ -15,7 +15,7 @@ func TestWithoutSchedules(t *testing.T) {
 	due := time.Now().Add(1200 * time.Millisecond)
 	schedule(t, b, "d1", due, "first")
 	schedule(t, b, "d1", due, "the same attempt again")
-	if data, err := b.Scheduled(t.Context(), "d1"); err != nil || string(data) != "first" {
+	if data, _, err := b.Scheduled(t.Context(), "d1"); err != nil || string(data) != "first" {
 		t.Errorf("Scheduled(d1) = %q, %v; want the first", data, err)
 	}
 	m, at := pullOne(t, p, 2*time.Second)
@@ -33,12 +33,12 @@ func TestWithoutSchedules(t *testing.T) {
 		t.Errorf("it came as delivery %d with %q, want 2 with the first", m.Delivered, m.Data)
 	}
 	ack(t, m)
-	if data, err := b.Scheduled(t.Context(), "d1"); err != nil || data != nil {
+	if data, _, err := b.Scheduled(t.Context(), "d1"); err != nil || data != nil {
 		t.Errorf("Scheduled(d1) after its acknowledgement = %q, %v; want nothing", data, err)
 	}
 
 	schedule(t, b, "d2", time.Now().Add(time.Hour), "called off")
-	if err := b.Unschedule(t.Context(), "d2"); err != nil {
+	if err := b.Unschedule(t.Context(), "d2", 1<<32); err != nil {
 		t.Errorf("Unschedule: %v", err)
 	}
 	if n, err := p.Pull(t.Context(), 1, 300*time.Millisecond, func(m *Message) { t.Errorf("%q came, though it was called off", m.Data) }); n != 0 || err != nil {

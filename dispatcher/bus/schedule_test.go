@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,7 @@ import (
 // schedule schedules or ends the test.
 func schedule(t *testing.T, b *Bus, id string, due time.Time, data string) {
 	t.Helper()
-	if err := b.Schedule(t.Context(), id, id+".1.2.due", due, []byte(data)); err != nil {
+	if _, err := b.Schedule(t.Context(), Retry{ID: id, Key: id + ".1.2.due", Due: due, Data: []byte(data)}); err != nil {
 		t.Fatalf("Schedule(%s): %v", id, err)
 	}
 }
@@ -71,15 +72,33 @@ func TestScheduleReplacesAndIsTakenBack(t *testing.T) {
 	p := puller(t, b.Due)
 	soon := time.Now().Add(time.Second)
 	schedule(t, b, "replaced", time.Now().Add(300*time.Millisecond), "first")
-	schedule(t, b, "replaced", soon, "second")
+	second := Retry{ID: "replaced", Due: soon, Data: []byte("second")}
+	if _, err := b.Schedule(t.Context(), second); !errors.Is(err, ErrScheduled) {
+		t.Errorf("Schedule in the place of none, where one is: %v, want ErrScheduled", err)
+	}
+	_, first, err := b.Scheduled(t.Context(), "replaced")
+	if err != nil {
+		t.Fatalf("Scheduled: %v", err)
+	}
+	second.Replaces = first
+	if _, err := b.Schedule(t.Context(), second); err != nil {
+		t.Fatalf("Schedule in the place of the first: %v", err)
+	}
 	schedule(t, b, "cancelled", time.Now().Add(300*time.Millisecond), "never")
-	if data, err := b.Scheduled(t.Context(), "replaced"); err != nil || string(data) != "second" {
+	if data, _, err := b.Scheduled(t.Context(), "replaced"); err != nil || string(data) != "second" {
 		t.Errorf("Scheduled(replaced) = %q, %v; want the second", data, err)
 	}
-	if err := b.Unschedule(t.Context(), "cancelled"); err != nil {
+	if err := b.Unschedule(t.Context(), "replaced", first); err != nil {
+		t.Errorf("Unschedule(replaced), up to the one that it replaced: %v", err)
+	}
+	_, seq, err := b.Scheduled(t.Context(), "cancelled")
+	if err != nil {
+		t.Errorf("Scheduled(cancelled): %v", err)
+	}
+	if err := b.Unschedule(t.Context(), "cancelled", seq); err != nil {
 		t.Errorf("Unschedule(cancelled): %v", err)
 	}
-	if data, err := b.Scheduled(t.Context(), "cancelled"); err != nil || data != nil {
+	if data, _, err := b.Scheduled(t.Context(), "cancelled"); err != nil || data != nil {
 		t.Errorf("Scheduled(cancelled) = %q, %v; want nothing", data, err)
 	}
 	ids, err := b.ScheduledIDs(t.Context())
@@ -96,7 +115,7 @@ func TestScheduleReplacesAndIsTakenBack(t *testing.T) {
 		t.Errorf("Pull = %d, %v; want nothing more", n, err)
 	}
 	for _, id := range []string{"replaced", "never-there"} {
-		if err := b.Unschedule(t.Context(), id); err != nil {
+		if err := b.Unschedule(t.Context(), id, 1<<32); err != nil {
 			t.Errorf("Unschedule(%s), where nothing is scheduled: %v", id, err)
 		}
 	}
@@ -118,7 +137,7 @@ func TestScheduledIDsListsAll(t *testing.T) {
 		for range 64 {
 			wg.Go(func() {
 				for id := range work {
-					if err := b.Schedule(t.Context(), id, id+".1.2.due", due, []byte("x")); err != nil {
+					if _, err := b.Schedule(t.Context(), Retry{ID: id, Key: id + ".1.2.due", Due: due, Data: []byte("x")}); err != nil {
 						t.Errorf("Schedule(%s): %v", id, err)
 					}
 				}

@@ -34,6 +34,9 @@ type Job struct {
 	Body []byte `json:"-"` // the form, as first rendered
 }
 
+// Before tells whether j is an earlier attempt of the delivery than o, or one of an earlier run.
+func (j *Job) Before(o *Job) bool { return j.Run < o.Run || (j.Run == o.Run && j.Attempt < o.Attempt) }
+
 // jobHead frames a job: its JSON, one line feed, then the body.
 type jobHead struct {
 	Version int `json:"v"`
