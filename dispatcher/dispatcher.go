@@ -126,6 +126,7 @@ type Dispatcher struct {
 	recent *recent
 	held   heldSet
 	claims claims
+	doubts doubts
 	events gate
 	dues   gate
 	lanes  laneKeeper
@@ -168,6 +169,7 @@ func New(b Bus, poster Poster, o Options) *Dispatcher {
 	d.hard, d.giveUp = context.WithCancelCause(context.Background())
 	d.held.items = map[*held]struct{}{}
 	d.claims.ids = map[string]struct{}{}
+	d.doubts.init()
 	// Twice the workers, so that the next events are decoded while the last ones are under way.
 	d.events.init(max(64, 2*o.Workers))
 	d.dues.init(max(64, 2*o.Workers))
@@ -179,7 +181,16 @@ func New(b Bus, poster Poster, o Options) *Dispatcher {
 }
 
 // SetRules puts a rule set in force. Events matched before keep the set that they were matched against.
-func (d *Dispatcher) SetRules(r InForce) { d.rules.Store(&r) }
+func (d *Dispatcher) SetRules(r InForce) {
+	lanes := map[string]struct{}{}
+	for _, rule := range r.Set.Rules {
+		for _, w := range rule.Webhooks {
+			lanes[w.URL.Lane] = struct{}{}
+		}
+	}
+	d.rules.Store(&r)
+	d.pool.serve(lanes)
+}
 
 // Rules returns what is in force.
 func (d *Dispatcher) Rules() InForce { return *d.rules.Load() }
@@ -195,6 +206,7 @@ func (d *Dispatcher) Pause(why error) {
 // as if it were new was under way when a daemon or the server died, and is looked up before it is made.
 func (d *Dispatcher) Resume(scheduled map[string]struct{}) {
 	d.scheduled.Store(&scheduled)
+	d.doubts.looked()
 	d.ready.set("bus", nil)
 	d.open.open()
 }

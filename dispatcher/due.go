@@ -97,11 +97,11 @@ func (d *Dispatcher) enter(j *job) {
 	j.owner.place.leave()
 	switch d.pool.submit(j, fromWait) {
 	case accepted:
-	case refused, full:
-		// Its endpoint has changed, and the new lane is full: it waits on.
-		d.claims.release(j.ID)
-		j.owner.giveBack(giveBackAfter)
-		d.part(j.owner)
+	case refused:
+		d.abandon(j)
+	case full:
+		// Its endpoint has changed, and the new lane is full, or it shares its token with others.
+		d.move(j)
 	}
 }
 
@@ -138,7 +138,7 @@ func (d *Dispatcher) restate(j *job, rec *delivery.Record, env delivery.Envelope
 	if err == nil {
 		msg.Data = j.Previous
 		var ack bus.Ack
-		if ack, err = d.publish(msg); err == nil && ack.Duplicate {
+		if ack, err = d.publishOutcome(msg); err == nil && ack.Duplicate {
 			var data []byte
 			err = d.retry("outcome", func(ctx context.Context) (err error) {
 				data, err = d.bus.Outcomes.Outcome(ctx, ack.Seq)

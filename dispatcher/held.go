@@ -13,9 +13,9 @@ import (
 
 const (
 	// heartbeatEvery is how often held messages are looked over; one that has been silent for heartbeatAfter gets its sign of
-	// life: well within the bus's ack wait of 5 s.
+	// life: well within the bus's ack wait of 4 s.
 	heartbeatEvery = 500 * time.Millisecond
-	heartbeatAfter = 1500 * time.Millisecond
+	heartbeatAfter = 1200 * time.Millisecond
 	// giveBackAfter delays what is given back for a reason that a moment may mend.
 	giveBackAfter = time.Second
 )
@@ -34,6 +34,7 @@ type held struct {
 type place struct {
 	pool  *pool
 	lane  string
+	token string            // under which the message waited
 	learn func(lane string) // told which lane the message turned out to be for
 	once  sync.Once
 }

@@ -172,7 +172,7 @@ func (d *Dispatcher) reject(h *held, why error) {
 	}
 	d.log.Warn("event rejected", zap.String("stream", m.Stream), zap.Uint64("seq", m.Seq), zap.String("subject", m.Subject), zap.Error(why))
 	typ := strings.TrimPrefix(m.Subject, d.o.EventPrefix+".")
-	if _, err := d.publish(bus.Msg{
+	if _, err := d.publishOutcome(bus.Msg{
 		Subject: fmt.Sprintf("%s.%s.%s", d.o.ResultPrefix, delivery.Rejected, typ), Data: data,
 		Header: map[string][]string{bus.MsgID: {id}, delivery.HeaderKind: {string(delivery.KindEvent)}},
 	}); err != nil {

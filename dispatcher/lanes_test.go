@@ -374,3 +374,71 @@ func TestFullLanesDoNotStopTheConsumer(t *testing.T) {
 		}
 	})
 }
+
+// What waits for a lane that is held back goes out once its webhook calls another endpoint, at the pace of that one.
+func TestMendedEndpointFreesWhatWaitsForAPausedLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: func(int, endpoint.Request) endpoint.Response {
+			time.Sleep(50 * time.Millisecond)
+			return status(200)
+		}}
+		r := start(t, b, p, twoEndpoints, func(o *Options) { o.Workers, o.PerEndpoint = 8, 4 })
+		r.Heed(bus.LaneHold{Lane: "http://dead.test:80", Pause: true})
+		const n = 300
+		for range n {
+			b.event("course.completed", `{}`, nil)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := len(p.all()); got != 0 {
+			t.Fatalf("%d attempts in a lane that is paused, want none", got)
+		}
+		r.SetRules(rules(t, strings.Replace(twoEndpoints, "dead.test", "mended.test", 1)))
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if got := countTo(p.all(), "mended.test"); got != n || len(p.all()) != n {
+			t.Errorf("%d of %d deliveries to the mended endpoint, %d attempts in all", got, n, len(p.all()))
+		}
+		if p.most > 4 {
+			t.Errorf("%d at a time, want at most the lane's 4", p.most)
+		}
+		if got := len(b.history("ack events")); got != n {
+			t.Errorf("%d of %d events acknowledged", got, n)
+		}
+	})
+}
+
+// Once what waited has been handed over, new events go straight into the lane, though its pull stays open.
+func TestIdleLaneTakesEventsThoughItsPullIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := true
+		b, p := newMemBus(), &poster{}
+		p.answer = func(int, endpoint.Request) endpoint.Response {
+			if slow {
+				time.Sleep(time.Second)
+			}
+			return status(200)
+		}
+		start(t, b, p, twoEndpoints, func(o *Options) { o.Workers, o.PerEndpoint = 8, 2 })
+		for range 12 {
+			b.event("course.completed", `{}`, nil)
+		}
+		// Two at a time: they have just gone out.
+		time.Sleep(6*time.Second + 50*time.Millisecond)
+		synctest.Wait()
+		slow = false
+		parked := len(b.history("park"))
+		if got := len(p.all()); got != 12 || parked == 0 {
+			t.Fatalf("%d attempts, %d parked, want 12 and some", got, parked)
+		}
+		// A steady trickle keeps the pull from ever finding nothing for long.
+		for range 50 {
+			b.event("course.completed", `{}`, nil)
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+		}
+		if got := len(b.history("park")) - parked; got != 0 {
+			t.Errorf("%d of 50 events were parked though the lane was idle", got)
+		}
+	})
+}

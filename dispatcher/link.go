@@ -238,6 +238,7 @@ func (l *Link) followFrom(ctx context.Context, from bus.From, created time.Time)
 		l.told(created, first-1)
 	}
 	return l.Bus.Follow(ctx, from, func(r bus.Recorded) {
+		l.Engine.doubts.recorded(r.MsgID, r.Seq)
 		if id, run, attempt, ok := delivery.ParseOutcomeID(r.MsgID); ok && time.Since(r.Time) < 2*recentWindow {
 			l.Engine.recent.add(id, run, attempt, delivery.Outcome(r.Outcome).Final())
 		}

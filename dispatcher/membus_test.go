@@ -162,6 +162,7 @@ func (s *memSource) Pull(ctx context.Context, n int, expires time.Duration, hand
 			m := q.msgs[0]
 			q.msgs = q.msgs[1:]
 			m.m.Delivered++
+			m.m.Pending = uint64(len(q.msgs))
 			batch = append(batch, m)
 		}
 		added := q.added

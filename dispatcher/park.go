@@ -48,6 +48,34 @@ func (d *Dispatcher) park(j *job) {
 	d.part(j.owner)
 }
 
+// move has what waited for one lane wait for another: its endpoint was changed meanwhile. Where both wait under one token it
+// waits on as it is.
+func (d *Dispatcher) move(j *job) {
+	token, err := d.lanes.serve(j.lane)
+	if err != nil {
+		d.abandon(j)
+		return
+	}
+	if token == j.owner.place.token {
+		d.claims.release(j.ID)
+		j.owner.giveBack(giveBackAfter)
+		d.part(j.owner)
+		return
+	}
+	data, err := delivery.EncodeJob(j.Job)
+	if err == nil {
+		// The message moves, not the attempt: it may move back within the time in which the bus remembers keys.
+		key := fmt.Sprintf("%s.%d", delivery.OutcomeID(j.ID, j.Run, j.Attempt), j.owner.msg.Seq)
+		err = d.retry("park", func(ctx context.Context) error { return d.bus.Waiting.Park(ctx, token, j.ID, key, data) })
+	}
+	if err != nil {
+		d.abandon(j)
+		return
+	}
+	d.claims.release(j.ID)
+	d.part(j.owner)
+}
+
 // laneKeeper runs a puller for each token under which something waits.
 type laneKeeper struct {
 	d  *Dispatcher
@@ -176,7 +204,11 @@ func (k *laneKeeper) run(s *laneServer) {
 			return
 		}
 		got, err := src.Pull(k.ctx, n, pullExpires, func(m *bus.Message) {
-			k.d.takeJob(m, nil, &place{pool: k.d.pool, lane: lane, learn: func(lane string) { k.learn(s, lane) }})
+			if m.Pending == 0 {
+				// Nothing waits behind it: what comes now need not either, though the pull stays open.
+				k.drained(s)
+			}
+			k.d.takeJob(m, nil, &place{pool: k.d.pool, lane: lane, token: s.token, learn: func(lane string) { k.learn(s, lane) }})
 		})
 		k.d.pool.unreserve(lane, n-got)
 		switch {

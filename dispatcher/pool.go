@@ -18,7 +18,8 @@ type pool struct {
 
 	mu      sync.Mutex
 	lanes   map[string]*lane
-	ring    []*lane // lanes with something to begin, in turn
+	served  map[string]struct{} // the lanes that the rules in force call; nil: any
+	ring    []*lane             // lanes with something to begin, in turn
 	busy    int
 	queued  int // in all lanes
 	active  int // lanes with something under way or queued
@@ -111,7 +112,8 @@ func (p *pool) submit(j *job, from origin) verdict {
 			return full
 		}
 	case fromWait:
-		if (j.owner.place == nil || j.owner.place.lane != l.key) && p.room(l, now) <= 0 {
+		// A place reserved before it was known whose it is goes for one in any lane: it was pulled by itself.
+		if at := j.owner.place; (at == nil || at.lane != l.key && at.lane != "") && p.room(l, now) <= 0 {
 			return full
 		}
 	case forced:
@@ -317,7 +319,14 @@ func (p *pool) reserve(ctx context.Context, key string, most int) (int, error) {
 		if l.limiter != nil {
 			n = min(n, p.room(l, now))
 		}
-		if p.stopped || l.still(now) {
+		if l.still(now) {
+			n = 0
+		}
+		if _, called := p.served[key]; !called && p.served != nil && key != "" {
+			// No webhook calls it any more: what waits for it goes elsewhere, or ends, whatever holds the lane.
+			n = min(most, leaving-l.reserved)
+		}
+		if p.stopped {
 			n = 0
 		}
 		if n > 0 {
@@ -337,6 +346,16 @@ func (p *pool) reserve(ctx context.Context, key string, most int) (int, error) {
 		}
 		timer.Stop()
 	}
+}
+
+// leaving is how much at a time is pulled for a lane that no webhook calls any more.
+const leaving = 16
+
+// serve says which lanes the rules in force call.
+func (p *pool) serve(lanes map[string]struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.served = lanes
 }
 
 // unreserve gives reserved places back: as each message takes its place in the queue, or when none came.

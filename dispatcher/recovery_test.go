@@ -351,3 +351,63 @@ func TestOlderRulesHandBack(t *testing.T) {
 		}
 	})
 }
+
+// The bus records an outcome, its confirmation is lost, and it is away for longer than it remembers ids: the outcome is looked
+// for before it is published again.
+func TestLongOutageRecordsAnOutcomeOnce(t *testing.T) {
+	for _, recorded := range []bool{true, false} {
+		t.Run(fmt.Sprintf("recorded %v", recorded), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, p := newMemBus(), &poster{answer: ok}
+				r := start(t, b, p, oneRule, nil)
+				away := true
+				var seen []string
+				b.fail = func(what string) error {
+					if what != "publish" || !away {
+						return nil
+					}
+					return errForced
+				}
+				b.event("course.completed", `{}`, named("a"))
+				time.Sleep(time.Second)
+				synctest.Wait()
+				id := delivery.OutcomeID(idOf(t, "a"), 1, 1)
+				b.mu.Lock()
+				if recorded {
+					b.outcomes = append(b.outcomes, bus.Msg{Data: outcomeOf(t, id)})
+					r.doubts.recorded(id, 1)
+				}
+				b.mu.Unlock()
+				time.Sleep(10 * time.Minute)
+				b.mu.Lock()
+				away = false // and the bus has forgotten the id: a second publishing would be taken
+				b.mu.Unlock()
+				for range 20 {
+					time.Sleep(time.Second)
+					r.Resume(nil) // as after each look
+				}
+				synctest.Wait()
+				b.mu.Lock()
+				for _, m := range b.outcomes {
+					seen = append(seen, m.Subject)
+				}
+				b.mu.Unlock()
+				if len(seen) != 1 {
+					t.Errorf("%d outcomes of one attempt are recorded, want 1", len(seen))
+				}
+				if got := len(b.history("ack")); got != 1 {
+					t.Errorf("%d acks, want 1", got)
+				}
+			})
+		})
+	}
+}
+
+func outcomeOf(t *testing.T, id string) []byte {
+	t.Helper()
+	data, err := delivery.Encode(delivery.Delivered, id, "test", time.Now(), &delivery.Record{Run: 1, Attempt: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -125,7 +125,7 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 			return err
 		}
 	}
-	ack, err := d.publish(msg)
+	ack, err := d.publishOutcome(msg)
 	if err != nil {
 		return err
 	}
@@ -248,16 +248,6 @@ func (d *Dispatcher) unschedule(j *job) error {
 		}
 		return d.bus.Schedule.Unschedule(ctx, j.ID, seq)
 	})
-}
-
-// publish publishes until the stream has confirmed the message.
-func (d *Dispatcher) publish(m bus.Msg) (bus.Ack, error) {
-	var ack bus.Ack
-	err := d.retry("publish", func(ctx context.Context) (err error) {
-		ack, err = d.bus.Outcomes.Publish(ctx, m)
-		return err
-	})
-	return ack, err
 }
 
 // retry does what the bus has to confirm until it has, for as long as it takes: what is held stays held. Only the end of a

@@ -69,8 +69,10 @@ type Bus struct {
 	top       Topology    // written once, by the first Setup
 	scheduled atomic.Bool // the retries' stream has message schedules
 
+	alive   atomic.Pointer[lifetime]
 	changed chan struct{} // one slot: the connection broke or came back since it was last looked at
 
+	events progress // of the events' consumer
 	denied denials
 }
 
@@ -78,6 +80,7 @@ type Bus struct {
 // or refused, or ctx ends.
 func Connect(ctx context.Context, o Options) (*Bus, error) {
 	b := &Bus{log: o.Log, changed: make(chan struct{}, 1)}
+	b.alive.Store(newLifetime())
 	if b.log == nil {
 		b.log = func(string, error) {}
 	}
@@ -166,6 +169,7 @@ func (b *Bus) options(o Options) ([]nats.Option, error) {
 				return
 			}
 			b.log("disconnected from NATS, reconnecting", err)
+			b.alive.Swap(newLifetime()).end()
 			b.signal()
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
@@ -239,6 +243,20 @@ func Redact(urls string) string {
 	return strings.Join(list, ",")
 }
 
+// lifetime is that of one connection: it ends when that breaks.
+type lifetime struct {
+	ctx context.Context // the connection's own, not a call's
+	end context.CancelFunc
+}
+
+func newLifetime() *lifetime {
+	l := &lifetime{}
+	l.ctx, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+func (b *Bus) life() context.Context { return b.alive.Load().ctx }
+
 // Publish publishes one message and waits until its stream has confirmed it, ctx ends or five seconds have passed. A subject
 // that the server refuses is a PermissionError, at once.
 func (b *Bus) Publish(ctx context.Context, m Msg) (Ack, error) {
@@ -311,4 +329,5 @@ func (b *Bus) Flush(ctx context.Context) error {
 func (b *Bus) Close() {
 	b.js.CleanupPublisher()
 	b.nc.Close()
+	b.alive.Load().end()
 }

@@ -96,51 +96,95 @@ type From struct {
 	Time time.Time
 }
 
+const (
+	// followBatch is how many outcomes one pull of a follower asks for.
+	followBatch = 2000
+	// followExpires is how long such a pull stays open.
+	followExpires = 5 * time.Second
+	// followIdle is how long the server keeps the consumer of a follower that has gone.
+	followIdle = time.Minute
+	followWait = 250 * time.Millisecond
+)
+
 // Follow calls handle for each outcome in order, from where it is told on, in one goroutine, without the outcomes' bodies.
 // It goes on through reconnects and leader changes and returns only when ctx ends or the stream is not there.
 func (b *Bus) Follow(ctx context.Context, from From, handle func(Recorded)) error {
-	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, InactiveThreshold: time.Minute}
+	for {
+		err := b.followOn(ctx, &from, handle)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && (!Passing(err) || errors.Is(err, jetstream.ErrStreamNotFound)) {
+			return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(followWait):
+		}
+	}
+}
+
+// followOn follows by one consumer, until that is lost or has passed something over, and moves from on.
+//
+// The consumer is the server's to forget: it acknowledges nothing and keeps nothing on disk. What gets lost on the way shows
+// as a gap in its count.
+func (b *Bus) followOn(ctx context.Context, from *From, handle func(Recorded)) error {
+	cfg := jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true, MemoryStorage: true, Replicas: 1, InactiveThreshold: followIdle,
+	}
 	if from.Seq > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Seq
 	} else {
 		at := from.Time.UTC()
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &at
 	}
-	c, err := b.js.OrderedConsumer(ctx, b.top.Results.Stream, cfg)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+	var name string
+	err := b.api(ctx, func(ctx context.Context) error {
+		c, err := b.js.CreateConsumer(ctx, b.top.Results.Stream, cfg)
+		if err == nil {
+			name = c.CachedInfo().Name
+		}
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
+		return err
 	}
-	it, err := c.Messages(jetstream.PullMaxMessages(2000))
+	p, err := b.puller(b.top.Results.Stream, name)
 	if err != nil {
-		return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
+		return err
 	}
-	stop := context.AfterFunc(ctx, it.Stop)
+	p.careless = true
 	defer func() {
-		stop()
-		it.Stop()
+		p.Close()
+		// A courtesy: it would go by itself.
+		_ = b.nc.Publish("$JS.API.CONSUMER.DELETE."+b.top.Results.Stream+"."+name, nil)
 	}()
-	for {
-		m, err := it.Next()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if errors.Is(err, jetstream.ErrNoHeartbeat) {
-			continue
-		}
+	var order uint64
+	gap := false
+	for !gap {
+		_, err := p.Pull(ctx, followBatch, followExpires, func(m *Message) {
+			if gap = gap || m.Order != order+1; gap || ctx.Err() != nil {
+				return
+			}
+			order, from.Seq = m.Order, m.Seq+1
+			handle(b.recorded(m))
+		})
 		if err != nil {
-			return fmt.Errorf("follow %s: %w", b.top.Results.Stream, err)
+			return err
 		}
-		meta, err := m.Metadata()
-		if err != nil {
-			continue
-		}
-		r := Recorded{Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Header: m.Headers(), MsgID: m.Headers().Get(MsgID)}
-		r.Outcome, r.Type, _ = strings.Cut(strings.TrimPrefix(m.Subject(), b.top.Results.Prefix+"."), ".")
-		handle(r)
 	}
+	return nil
+}
+
+// recorded reads an outcome's message, without its body.
+func (b *Bus) recorded(m *Message) Recorded {
+	r := Recorded{Seq: m.Seq, Time: m.Time, Header: m.Header}
+	if ids := m.Header[MsgID]; len(ids) > 0 {
+		r.MsgID = ids[0]
+	}
+	r.Outcome, r.Type, _ = strings.Cut(strings.TrimPrefix(m.Subject, b.top.Results.Prefix+"."), ".")
+	return r
 }
 
 // FirstSince returns the sequence of the first outcome stored at or after a time; 0 where there is none.

@@ -19,6 +19,8 @@ type Message struct {
 	Seq       uint64    // in the stream
 	Time      time.Time // when the stream stored it
 	Delivered int       // how often it was handed over, this time included
+	Pending   uint64    // how many the consumer had for later as it handed this one over
+	Order     uint64    // its place among all that the consumer has handed over, from 1
 	Replier   Replier
 }
 
@@ -73,5 +75,6 @@ func (b *Bus) message(m *nats.Msg) (*Message, error) {
 	return &Message{
 		Subject: m.Subject, Header: m.Header, Data: m.Data, Stream: meta.Stream, Seq: meta.Sequence.Stream,
 		Time: meta.Timestamp.UTC(), Delivered: int(min(meta.NumDelivered, 1<<30)), Replier: replier{b.nc, m.Reply},
+		Pending: meta.NumPending, Order: meta.Sequence.Consumer,
 	}, nil
 }

@@ -32,6 +32,7 @@ type Puller struct {
 	sub          *nats.Subscription
 	inbox        string
 	n            uint64
+	careless     bool // what is on its way when a pull is called off may be lost: it is nobody's to lose
 }
 
 // Events returns a puller of the events.
@@ -73,12 +74,18 @@ func (p *Puller) Pull(ctx context.Context, n int, expires time.Duration, handle 
 	// The server ends the pull; should its word be lost, this does.
 	pull, cancel := context.WithTimeout(ctx, expires+time.Second)
 	defer cancel()
+	// A connection that breaks takes the pull with it.
+	life := p.b.life()
+	defer context.AfterFunc(life, cancel)()
 	got := 0
 	for got < n {
 		m, err := p.sub.NextMsgWithContext(pull)
 		if err != nil {
 			if ctx.Err() != nil {
 				return got + p.drain(n-got, handle), context.Cause(ctx)
+			}
+			if life.Err() != nil {
+				return got, fmt.Errorf("pull from %s: %w", p.name, ErrAway)
 			}
 			if errors.Is(err, context.DeadlineExceeded) {
 				if err = p.unanswered(ctx, next, mark); ctx.Err() != nil {
@@ -148,6 +155,8 @@ func (p *Puller) ended(status, description string) (bool, error) {
 	switch {
 	case strings.Contains(lower, "consumer deleted"), strings.Contains(lower, "no responders"):
 		return true, fmt.Errorf("pull from %s: %s: %w", p.name, description, ErrGone)
+	case strings.Contains(lower, "shutdown"), strings.Contains(lower, "leadership"):
+		return true, fmt.Errorf("pull from %s: %s: %w", p.name, description, ErrAway)
 	case strings.Contains(lower, "maxbytes"), strings.Contains(lower, "batch completed"):
 		return true, nil
 	}
@@ -166,6 +175,9 @@ const (
 // A server that loses the interest drops what it has queued for it, and those messages are then nobody's until the ack wait is
 // over. So a pull that is being fed is let run out or dry first.
 func (p *Puller) drain(left int, handle func(*Message)) int {
+	if p.careless {
+		return 0
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainFor)
 	defer cancel()
 	got := 0

@@ -38,7 +38,7 @@ const (
 	dedupeWindow = 2 * time.Minute
 	// ackWait is how long the server waits for a held message's sign of life before it hands it to another daemon: short, so
 	// that what a dead daemon held is soon somebody else's.
-	ackWait = 5 * time.Second
+	ackWait = 4 * time.Second
 	// maxAckPending is the number of messages that all daemons together may hold of one consumer.
 	maxAckPending = 1 << 20
 	// dueConsumer is the name of the durable consumer of retries that have fallen due.
@@ -104,15 +104,17 @@ func (b *Bus) setupEvents(ctx context.Context) error {
 		b.log(fmt.Sprintf("stream %s takes %s: events under %q outside of that are not kept, and fire nothing", e.Stream,
 			strings.Join(cfg.Subjects, ", "), e.Prefix), nil)
 	}
-	deliver := jetstream.DeliverNewPolicy
-	if e.All {
-		deliver = jetstream.DeliverAllPolicy
-	}
-	return b.consumer(ctx, e.Stream, jetstream.ConsumerConfig{
-		Durable: e.Consumer, Description: "Shared by all daemons", FilterSubject: e.Prefix + ".>", DeliverPolicy: deliver,
+	consumer := jetstream.ConsumerConfig{
+		Durable: e.Consumer, Description: "Shared by all daemons", FilterSubject: e.Prefix + ".>",
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1, MaxAckPending: maxAckPending,
 		Replicas: b.top.Replicas,
-	}, "events.consumer")
+	}
+	b.events.start(&consumer, info.Created, e.All)
+	have, err := b.consumer(ctx, e.Stream, consumer, "events.consumer")
+	if err == nil {
+		b.events.learn(info.Created, have)
+	}
+	return err
 }
 
 func (b *Bus) setupResults(ctx context.Context) error {
@@ -186,12 +188,13 @@ func (b *Bus) setupRetries(ctx context.Context) error {
 		}
 	}
 	b.scheduled.Store(cfg.AllowMsgSchedules)
-	return b.consumer(ctx, name, jetstream.ConsumerConfig{
+	_, err = b.consumer(ctx, name, jetstream.ConsumerConfig{
 		Durable: dueConsumer, Description: "Retries that have fallen due", FilterSubject: name + ".due.>",
 		DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1,
 		// Delayed redeliveries count as pending, and any number of retries may wait.
 		MaxAckPending: -1, Replicas: b.top.Replicas,
 	}, "retries.stream")
+	return err
 }
 
 // stream returns the stream's state, creating it where it is not there.
@@ -246,8 +249,8 @@ func (b *Bus) createError(ctx context.Context, want jetstream.StreamConfig, key 
 	return fmt.Errorf("create stream %s (%s): %w%s", want.Name, key, err, hint)
 }
 
-// consumer makes sure that a durable pull consumer is there and right.
-func (b *Bus) consumer(ctx context.Context, stream string, want jetstream.ConsumerConfig, key string) error {
+// consumer makes sure that a durable pull consumer is there and right, and returns its state.
+func (b *Bus) consumer(ctx context.Context, stream string, want jetstream.ConsumerConfig, key string) (*jetstream.ConsumerInfo, error) {
 	var c jetstream.Consumer
 	err := b.api(ctx, func(ctx context.Context) (err error) {
 		c, err = b.js.Consumer(ctx, stream, want.Durable)
@@ -255,41 +258,41 @@ func (b *Bus) consumer(ctx context.Context, stream string, want jetstream.Consum
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		err = b.api(ctx, func(ctx context.Context) error {
-			_, err := b.js.CreateOrUpdateConsumer(ctx, stream, want)
+		err = b.api(ctx, func(ctx context.Context) (err error) {
+			c, err = b.js.CreateOrUpdateConsumer(ctx, stream, want)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("create consumer %s on stream %s (%s): %w", want.Durable, stream, key, err)
+			return nil, fmt.Errorf("create consumer %s on stream %s (%s): %w", want.Durable, stream, key, err)
 		}
-		return nil
+		return c.CachedInfo(), nil
 	case errors.Is(err, jetstream.ErrNotPullConsumer):
-		return fmt.Errorf("consumer %s on stream %s pushes: Bellhop needs a pull consumer; remove it, or set %s to another name", want.Durable, stream, key)
+		return nil, fmt.Errorf("consumer %s on stream %s pushes: Bellhop needs a pull consumer; remove it, or set %s to another name", want.Durable, stream, key)
 	case err != nil:
-		return fmt.Errorf("consumer %s on stream %s (%s): %w", want.Durable, stream, key, err)
+		return nil, fmt.Errorf("consumer %s on stream %s (%s): %w", want.Durable, stream, key, err)
 	}
 	have := c.CachedInfo().Config
 	switch {
 	case have.AckPolicy != jetstream.AckExplicitPolicy:
-		return fmt.Errorf("consumer %s on stream %s has ack policy %s, Bellhop needs explicit: remove it, or set %s to another name",
+		return nil, fmt.Errorf("consumer %s on stream %s has ack policy %s, Bellhop needs explicit: remove it, or set %s to another name",
 			want.Durable, stream, have.AckPolicy, key)
 	case have.FilterSubject != want.FilterSubject:
-		return fmt.Errorf("consumer %s on stream %s reads %q, Bellhop needs %q: remove it, or set %s to another name",
+		return nil, fmt.Errorf("consumer %s on stream %s reads %q, Bellhop needs %q: remove it, or set %s to another name",
 			want.Durable, stream, have.FilterSubject, want.FilterSubject, key)
 	}
 	if have.AckWait == want.AckWait && have.MaxDeliver == want.MaxDeliver && have.MaxAckPending == want.MaxAckPending && len(have.BackOff) == 0 {
-		return nil
+		return c.CachedInfo(), nil
 	}
 	have.AckWait, have.MaxDeliver, have.MaxAckPending, have.BackOff = want.AckWait, want.MaxDeliver, want.MaxAckPending, nil
-	err = b.api(ctx, func(ctx context.Context) error {
-		_, err := b.js.UpdateConsumer(ctx, stream, have)
+	err = b.api(ctx, func(ctx context.Context) (err error) {
+		c, err = b.js.UpdateConsumer(ctx, stream, have)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("update consumer %s on stream %s (%s): ack wait %s, unlimited deliveries, max ack pending %d: %w",
+		return nil, fmt.Errorf("update consumer %s on stream %s (%s): ack wait %s, unlimited deliveries, max ack pending %d: %w",
 			want.Durable, stream, key, want.AckWait, want.MaxAckPending, err)
 	}
-	return nil
+	return c.CachedInfo(), nil
 }
 
 // window is the deduplication window of a stream: never longer than the stream keeps its messages.
