@@ -72,6 +72,8 @@ type Bus struct {
 	alive   atomic.Pointer[lifetime]
 	changed chan struct{} // one slot: the connection broke or came back since it was last looked at
 
+	outcomeMax atomic.Int64 // the outcomes' stream's max_msg_size in bytes; not positive: none
+
 	events progress // of the events' consumer
 	denied denials
 }
@@ -291,8 +293,14 @@ func (b *Bus) Publish(ctx context.Context, m Msg) (Ack, error) {
 	}
 }
 
-// MaxPayload is the largest message that the server takes, in bytes.
-func (b *Bus) MaxPayload() int { return int(b.nc.MaxPayload()) }
+// MaxPayload is the largest message that the server and the outcomes' stream take, in bytes.
+func (b *Bus) MaxPayload() int {
+	n := b.nc.MaxPayload()
+	if limit := b.outcomeMax.Load(); limit > 0 {
+		n = min(n, limit)
+	}
+	return int(n)
+}
 
 // Address is the server now connected to, without credentials.
 func (b *Bus) Address() string {

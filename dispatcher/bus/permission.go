@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -63,6 +64,28 @@ func (d *denials) since(mark uint64, concerns func(*PermissionError) bool) (*Per
 	return nil, d.more
 }
 
+// await waits, a moment at most, until the connection's last error is known here: the client tells of errors in their order,
+// but later than it answers.
+func (d *denials) await(ctx context.Context, last error) {
+	if !errors.Is(last, nats.ErrPermissionViolation) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	want := *parsePermission(last.Error())
+	for {
+		known, more := d.since(0, func(e *PermissionError) bool { return *e == want })
+		if known != nil {
+			return
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // publishing concerns whoever waits for the answer to a message on the subject.
 func publishing(subject string) func(*PermissionError) bool {
 	return func(e *PermissionError) bool { return e.Subject == subject || e.deaf() }
@@ -72,7 +95,9 @@ func publishing(subject string) func(*PermissionError) bool {
 func asking(e *PermissionError) bool { return strings.HasPrefix(e.Subject, "$JS.") || e.deaf() }
 
 // deaf tells whether no answer of any kind can be heard.
-func (e *PermissionError) deaf() bool { return e.Operation == subscribing }
+func (e *PermissionError) deaf() bool {
+	return e.Operation == subscribing && (e.Subject == "" || strings.HasPrefix(e.Subject, nats.InboxPrefix))
+}
 
 // subscribing is the operation of a PermissionError that is about hearing.
 const subscribing = "subscribe to"
@@ -86,6 +111,49 @@ func (b *Bus) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	denied := parsePermission(err.Error())
 	b.log("NATS", denied)
 	b.denied.add(denied)
+}
+
+// mayWork finds out whether the user may do all that the daemon will do later, before there is something to lose. Each subject
+// gets a body that whoever listens to it cannot read, and refuses.
+func (b *Bus) mayWork(ctx context.Context) error {
+	t := b.top
+	publish := []string{
+		"$JS.API.CONSUMER.MSG.NEXT." + t.Events.Stream + "." + t.Events.Consumer,
+		"$JS.API.CONSUMER.MSG.NEXT." + t.Retries + "." + dueConsumer,
+		"$JS.API.CONSUMER.MSG.NEXT." + t.Retries + "." + lanePrefix + "probe",
+		"$JS.API.CONSUMER.MSG.NEXT." + t.Results.Stream + ".probe",
+		"$JS.API.CONSUMER.CREATE." + t.Results.Stream + ".probe",
+		"$JS.API.CONSUMER.LIST." + t.Retries,
+		"$JS.API.STREAM.MSG.GET." + t.Results.Stream,
+		"$JS.API.STREAM.MSG.GET." + t.Retries,
+		"$JS.API.STREAM.PURGE." + t.Retries,
+		"$JS.ACK." + t.Events.Stream + "." + t.Events.Consumer + ".probe",
+		"$JS.ACK." + t.Retries + "." + dueConsumer + ".probe",
+	}
+	mark := b.denied.mark()
+	for _, subject := range publish {
+		if err := b.nc.PublishRequest(subject, b.nc.NewInbox(), []byte("-")); err != nil {
+			return fmt.Errorf("try what the user may do: %w", err)
+		}
+	}
+	lanes := t.laneSubject("*")
+	sub, err := b.nc.SubscribeSync(lanes)
+	if err != nil {
+		return fmt.Errorf("try what the user may do: %w", err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	// The server says what it refuses before it answers this.
+	if err := b.Flush(ctx); err != nil {
+		return err
+	}
+	b.denied.await(ctx, b.nc.LastError())
+	var refused []error
+	for _, subject := range append(publish, lanes) {
+		if denied, _ := b.denied.since(mark, func(e *PermissionError) bool { return e.Subject == subject }); denied != nil {
+			refused = append(refused, denied)
+		}
+	}
+	return errors.Join(refused...)
 }
 
 // parsePermission reads `nats: permissions violation: Permissions Violation for Publish to "subject"`.

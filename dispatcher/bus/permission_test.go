@@ -36,6 +36,10 @@ func TestMissingPermissionIsNamedQuickly(t *testing.T) {
 			"to create any stream", []string{"$JS.API.STREAM.CREATE.>"}, nil,
 			[]string{"$JS.API.STREAM.CREATE.EVENTS", "$JS.API.STREAM.CREATE.WEBHOOKS", "$JS.API.STREAM.CREATE.WEBHOOK_RETRIES"}, nil,
 		},
+		{"to pull events", []string{"$JS.API.CONSUMER.MSG.NEXT.EVENTS.>"}, nil, []string{"$JS.API.CONSUMER.MSG.NEXT.EVENTS.bellhop"}, []string{"WEBHOOK"}},
+		{"to acknowledge retries", []string{"$JS.ACK.WEBHOOK_RETRIES.>"}, nil, []string{"$JS.ACK.WEBHOOK_RETRIES.due.probe"}, []string{"EVENTS"}},
+		{"to follow outcomes", []string{"$JS.API.CONSUMER.CREATE.WEBHOOKS.>"}, nil, []string{"$JS.API.CONSUMER.CREATE.WEBHOOKS.probe"}, []string{"EVENTS"}},
+		{"to hear of held lanes", nil, []string{"WEBHOOK_RETRIES.lane.*"}, []string{"WEBHOOK_RETRIES.lane.*"}, []string{"EVENTS", "_INBOX"}},
 		{
 			"two at once", []string{"$JS.API.STREAM.INFO.WEBHOOKS", "$JS.API.STREAM.CREATE.WEBHOOK_RETRIES"}, nil,
 			[]string{"$JS.API.STREAM.INFO.WEBHOOKS", "$JS.API.STREAM.CREATE.WEBHOOK_RETRIES"}, []string{"EVENTS"},
@@ -107,8 +111,10 @@ func TestMissingPermissionToReceive(t *testing.T) {
 func TestMissingPermissionToPull(t *testing.T) {
 	t.Parallel()
 	url := restricted(t, []string{"$JS.API.CONSUMER.MSG.NEXT.EVENTS.>"}, nil)
+	setup(t, connect(t, Options{URL: url, User: "admin", Password: "x"}), testTopology())
 	b := connect(t, Options{URL: url, User: "bell", Password: "x"})
-	setup(t, b, testTopology())
+	// It may have been taken away after the set-up.
+	b.top = testTopology()
 	var denied *PermissionError
 	_, err := puller(t, b.Events).Pull(t.Context(), 1, 300*time.Millisecond, func(*Message) {})
 	if !errors.As(err, &denied) || denied.Subject != "$JS.API.CONSUMER.MSG.NEXT.EVENTS.bellhop" {

@@ -114,6 +114,18 @@ func TestSetupRefusesWhatIsWrong(t *testing.T) {
 			{"the events' stream takes other subjects", func(n string) func(*testing.T, Topology) {
 				return stream(jetstream.StreamConfig{Name: "E" + n, Subjects: []string{"x" + n + ".>"}})
 			}, []string{"stream E", "takes x", "events.prefix"}},
+			{"the outcomes are gone once read", func(n string) func(*testing.T, Topology) {
+				return stream(jetstream.StreamConfig{Name: "R" + n, Subjects: []string{"w" + n + ".>"}, Retention: jetstream.InterestPolicy})
+			}, []string{"stream R", "retention interest", "results.stream"}},
+			{"the outcomes' stream confirms nothing", func(n string) func(*testing.T, Topology) {
+				return stream(jetstream.StreamConfig{Name: "R" + n, Subjects: []string{"w" + n + ".>"}, NoAck: true})
+			}, []string{"stream R", "no_ack"}},
+			{"no outcome fits its stream", func(n string) func(*testing.T, Topology) {
+				return stream(jetstream.StreamConfig{Name: "R" + n, Subjects: []string{"w" + n + ".>"}, MaxMsgSize: 300})
+			}, []string{"stream R", "up to 300 bytes", "max-msg-size"}},
+			{"retries are limited in size", func(n string) func(*testing.T, Topology) {
+				return stream(jetstream.StreamConfig{Name: "Q" + n, Subjects: []string{"Q" + n + ".>"}, Retention: work, MaxMsgSize: 1000})
+			}, []string{"stream Q", "max_msg_size"}},
 			{"another stream takes the events", func(n string) func(*testing.T, Topology) {
 				return stream(jetstream.StreamConfig{Name: "OTHER" + n, Subjects: []string{"e" + n + ".>"}})
 			}, []string{"stream OTHER", "takes e", "events.stream"}},

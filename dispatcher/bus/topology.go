@@ -61,7 +61,7 @@ func (b *Bus) Setup(ctx context.Context, t Topology) error {
 	if err := errors.Join(b.setupEvents(ctx), b.setupResults(ctx), b.setupRetries(ctx)); err != nil {
 		return err
 	}
-	return errors.Join(b.mayPublish(ctx, b.top.Results.Prefix+".delivered.probe"), b.mayPublish(ctx, b.top.atSubject("probe")))
+	return errors.Join(b.mayPublish(ctx, b.top.Results.Prefix+".delivered.probe"), b.mayPublish(ctx, b.top.atSubject("probe")), b.mayWork(ctx))
 }
 
 // mayPublish finds out whether the user may publish to a subject, before there is something to lose: the message names a
@@ -131,7 +131,26 @@ func (b *Bus) setupResults(ctx context.Context) error {
 		return fmt.Errorf("stream %s takes %s, which does not cover %q: add it to its subjects, or set results.stream or results.prefix",
 			r.Stream, strings.Join(info.Config.Subjects, ", "), r.Prefix+".>")
 	}
+	switch cfg := info.Config; {
+	case cfg.Retention != jetstream.LimitsPolicy:
+		return fmt.Errorf("stream %s has retention %s, by which outcomes would be gone once read: Bellhop needs limits; set results.stream to another name",
+			r.Stream, strings.ToLower(cfg.Retention.String()))
+	case cfg.NoAck:
+		return errNoAck(r.Stream)
+	case cfg.MaxMsgSize > 0 && cfg.MaxMsgSize < minOutcome:
+		return fmt.Errorf("stream %s takes messages up to %d bytes (max_msg_size), too small for outcomes: raise it to %d or more, as in: nats stream edit %s --max-msg-size=-1",
+			r.Stream, cfg.MaxMsgSize, minOutcome, r.Stream)
+	}
+	b.outcomeMax.Store(int64(info.Config.MaxMsgSize))
 	return nil
+}
+
+// minOutcome is the least, in bytes, that the outcomes' stream must take in one message: any outcome without its bodies.
+const minOutcome = 16 << 10
+
+// errNoAck says that nothing sent to a stream is ever confirmed.
+func errNoAck(stream string) error {
+	return fmt.Errorf("stream %s confirms nothing (no_ack): Bellhop has to know what is stored; allow it, as in: nats stream edit %s --ack", stream, stream)
 }
 
 func (b *Bus) setupRetries(ctx context.Context) error {
@@ -153,6 +172,8 @@ func (b *Bus) setupRetries(ctx context.Context) error {
 	case cfg.Retention != jetstream.WorkQueuePolicy:
 		return fmt.Errorf("stream %s has retention %s, not workqueue: it is not Bellhop's; set retries.stream to another name",
 			name, strings.ToLower(cfg.Retention.String()))
+	case cfg.NoAck:
+		return errNoAck(name)
 	}
 	// A limit would drop the oldest retries without a word.
 	var limits []string
@@ -161,14 +182,14 @@ func (b *Bus) setupRetries(ctx context.Context) error {
 		set  bool
 	}{
 		{"max_bytes", cfg.MaxBytes > 0}, {"max_msgs", cfg.MaxMsgs > 0}, {"max_age", cfg.MaxAge > 0},
-		{"max_msgs_per_subject", cfg.MaxMsgsPerSubject > 0},
+		{"max_msgs_per_subject", cfg.MaxMsgsPerSubject > 0}, {"max_msg_size", cfg.MaxMsgSize > 0},
 	} {
 		if l.set {
 			limits = append(limits, l.name)
 		}
 	}
 	if len(limits) > 0 {
-		return fmt.Errorf("stream %s has a limit (%s), by which retries would be lost: remove it, as in: nats stream edit %s --max-bytes=-1 --max-msgs=-1 --max-age=0",
+		return fmt.Errorf("stream %s has a limit (%s), by which retries would be lost: remove it, as in: nats stream edit %s --max-bytes=-1 --max-msgs=-1 --max-age=0 --max-msg-size=-1",
 			name, strings.Join(limits, ", "), name)
 	}
 	if !cfg.AllowMsgSchedules {
