@@ -8,10 +8,10 @@ LINT    := $(GO) tool -modfile=.ci/lint.mod golangci-lint
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench clean
+.PHONY: help build run test lint fuzz bench bench-guard profile microbench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 build: ## build bin/bellhop, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/bellhop ./cmd/bellhop
@@ -37,7 +37,20 @@ fuzz: ## fuzz every target for FUZZTIME (30s) each, one after another
 		done; \
 	done
 
-bench: ## run the benchmarks
+bin/bellhop-bench: FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./cmd/bellhop-bench
+FORCE:
+
+bench: build bin/bellhop-bench ## measure everything, 3 minutes; BENCHFLAGS=-quick for half a minute, -full for all of it
+	./bin/bellhop-bench -bellhop bin/bellhop -json bin/bench.json $(BENCHFLAGS)
+
+bench-guard: bin/bellhop-bench ## fail where throughput is under 0.9 of the last tag's, or else of where this branch began
+	BENCH=bin/bellhop-bench .ci/bench-guard $(BASE)
+
+profile: build bin/bellhop-bench ## write CPU, heap, mutex and block profiles of each process to bin/profile
+	./bin/bellhop-bench -bellhop bin/bellhop -profile bin/profile $(BENCHFLAGS)
+
+microbench: ## run the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean: ## remove what was built

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// againstRounds is how often two programs are measured in turn.
+	againstRounds = 4
+	// profiledFor is how long a run under the profiler is, about.
+	profiledFor = 8 * time.Second
+)
+
+// against measures two programs in turn, and fails where the first is too slow.
+func against(ctx context.Context, b *bench, r *result) error {
+	r.columns = []column{{"round", "round", ""}, {"a", "A/s", "%.0f"}, {"b", "B/s", "%.0f"}, {"ratio", "A over B", "%.2f"}}
+	if _, err := b.usualSample(ctx); err != nil {
+		return err
+	}
+	rules, err := b.usualRules("against", b.hook())
+	if err != nil {
+		return err
+	}
+	r.note("A: %s", b.o.bellhop)
+	r.note("B: %s", b.o.against)
+	var as, bs []float64
+	for round := range againstRounds {
+		rates := map[string]float64{}
+		order := []string{b.o.bellhop, b.o.against}
+		if round%2 == 1 {
+			// Who comes first changes, so that a machine that slows down or warms up favours neither.
+			order[0], order[1] = order[1], order[0]
+		}
+		for _, binary := range order {
+			b.progress("against: round %d, %s", round+1, binary)
+			d, err := b.drain(ctx, drainOptions{
+				daemon: daemonOptions{binary: binary, rules: rules}, events: b.events(2*b.rate, 1), event: usual,
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", binary, err)
+			}
+			rates[binary] = d.Rate
+		}
+		as, bs = append(as, rates[b.o.bellhop]), append(bs, rates[b.o.against])
+		r.add(map[string]any{"round": round + 1, "a": as[round], "b": bs[round], "ratio": as[round] / bs[round]})
+	}
+	ratio := median(ratios(as, bs))
+	r.note("median of the ratios: %.2f", ratio)
+	if b.o.minRatio > 0 && ratio < b.o.minRatio {
+		return fmt.Errorf("%s does %.2f of %s, at least %.2f is asked for", b.o.bellhop, ratio, b.o.against, b.o.minRatio)
+	}
+	return nil
+}
+
+// profiled measures one long run; every process writes its profiles at its end.
+func profiled(ctx context.Context, b *bench, r *result) error {
+	r.columns = rateColumns(column{"workers", "workers", ""})
+	b.o.arm = profiledFor
+	got, err := b.usualPair(ctx, 256, 1)
+	if err != nil {
+		return err
+	}
+	r.add(got.row(map[string]any{"workers": 256}))
+	r.note("profiles are in %s, one folder for each process; a profiled run is slower than others", b.o.profile)
+	return nil
+}
