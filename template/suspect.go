@@ -6,7 +6,9 @@ import "strings"
 type Suspect struct {
 	Name   string // as written, without the @ and braces
 	Offset int    // in bytes, of the @ in the text
-	Meant  string // the nearest name of the catalogue, or a path that begins with the nearest entity
+	// Meant is the nearest name of the catalogue, a path that begins with the nearest entity, or a name in braces with the
+	// text behind it: {course_code}.pdf.
+	Meant string
 }
 
 // Suspects lists the variables that the catalogue does not know but nearly does, in their order, for lint. It is a guess:
@@ -15,7 +17,7 @@ func (t *Template) Suspects() []Suspect {
 	var found []Suspect
 	for i := range t.parts {
 		p := &t.parts[i]
-		if p.path == nil || p.entity || p.reading != nil || p.inWord {
+		if p.path == nil || p.entity || p.inWord {
 			continue
 		}
 		if meant := nearest(p.path); meant != "" {
@@ -38,6 +40,10 @@ func nearest(path []string) string {
 				return rest
 			}
 		}
+	}
+	if len(path) > 1 && short[path[0]] != nil {
+		// The short names are no objects: what follows the dot was meant for text.
+		return "{" + path[0] + "}." + strings.Join(path[1:], ".")
 	}
 	first := strings.ToLower(path[0])
 	best, meant := tolerance+1, ""

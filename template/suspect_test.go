@@ -29,9 +29,10 @@ func TestSuspects(t *testing.T) {
 
 		// Known, or no variable at all.
 		"@first_name. @user.frist_name @@frist_name @{frist_name": nil,
-		"@last_name.txt": nil,
+		"@last_name.txt":    {{Name: "last_name.txt", Offset: 0, Meant: "{last_name}.txt"}},
+		"x @{email.Thanks}": {{Name: "email.Thanks", Offset: 2, Meant: "{email}.Thanks"}},
 		// An address, whatever its host.
-		"bob@emial.com ann@usr.name": nil,
+		"bob@emial.com ann@usr.name ann@school.edu": nil,
 		// Names of an event's own.
 		"@custom @x @id @cost @game @person_id @certificate.url @example.com": {{Name: "game", Offset: 21, Meant: "name"}},
 	} {

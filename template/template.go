@@ -17,7 +17,7 @@ type Template struct {
 type part struct {
 	text    string   // literal: the text; variable: as written, with its @ and braces
 	form    string   // literal: the text form-encoded
-	reading *reading // what a short name reads; with a path, what its first token reads where the data lacks that field
+	reading *reading // what a short name reads
 	path    []string // into the data
 	entity  bool     // the path begins with an entity, so it is a variable whatever the data holds
 	offset  int      // of the variable's @
@@ -57,10 +57,6 @@ func Parse(text string) *Template {
 		v := variable(name, written)
 		v.offset = i
 		v.inWord = i > end && isWord(text[i-1])
-		if v.inWord && !v.entity && v.path != nil {
-			// ann@school.edu is an address, not the school and ".edu".
-			v.reading = nil
-		}
 		t.parts = append(t.parts, v)
 		i += len(written)
 		end = i
@@ -78,10 +74,6 @@ func variable(name, written string) part {
 	}
 	v.path = strings.Split(name, ".")
 	v.entity = isEntity(v.path[0])
-	if !v.entity && written[1] != '{' {
-		// In @first_name.txt the name ends where the file's extension begins, unless the data has a field first_name.
-		v.reading = short[v.path[0]]
-	}
 	return v
 }
 
@@ -174,10 +166,6 @@ func (p *part) append(dst []byte, e *event.Event) []byte {
 	first := e.Data.Field(p.path[0])
 	if p.entity || first.Kind() != event.Missing {
 		return first.Lookup(p.path[1:]).AppendText(dst)
-	}
-	if p.reading != nil {
-		dst = p.reading.append(dst, e)
-		return append(dst, p.text[1+len(p.path[0]):]...)
 	}
 	return append(dst, p.text...)
 }

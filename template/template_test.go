@@ -78,9 +78,10 @@ func TestAppend(t *testing.T) {
 		{"@first_name. @last_name...", "Ada. Lovelace..."},
 		{"@user.first_name.", "Ada."},
 		{"@last_name.@first_name", "Lovelace.Ada"},
-		{"@last_name.txt", "Lovelace.txt"},
-		{"@email.Thanks", "ada@example.com.Thanks"},
-		{"cert_@last_name.pdf", "cert_Lovelace.pdf"},
+		{"@last_name.txt", "@last_name.txt"}, // a path that begins with no field of the data
+		{"@email.Thanks", "@email.Thanks"},
+		{"cert_@last_name.pdf", "cert_@last_name.pdf"},
+		{"cert_@{last_name}.pdf", "cert_Lovelace.pdf"},
 		{"@first_name.txt", ""}, // this event's data has a field first_name
 		{"@{first_name}s", "Adas"},
 		{"@first_names", "@first_names"},
@@ -88,7 +89,8 @@ func TestAppend(t *testing.T) {
 		{"@{last_name}.txt", "Lovelace.txt"},
 		{"@{first_name}@{last_name}", "AdaLovelace"},
 		{"@first_name@last_name", "AdaLovelace"},
-		{"@first_name@last_name.txt", "AdaLovelace.txt"},
+		{"@first_name@last_name.txt", "Ada@last_name.txt"},
+		{"@school.edu", "@school.edu"},
 		{"(@first_name)", "(Ada)"},
 		{"@first_name-@last_name", "Ada-Lovelace"},
 		{"@first_nameé", "Adaé"},
