@@ -9,8 +9,8 @@ import (
 )
 
 // MergeProblems puts what ParseRules or LoadRules found (shape) and what compiling the same definitions found (meaning)
-// into one list in file order. What only follows from a broken shape is left out: where an endpoint is a list, that
-// the webhook has no endpoint is no news.
+// into one list in file order. A lack that only follows from a broken shape is left out: where an endpoint is a list,
+// that the webhook has no endpoint is no news.
 func MergeProblems(files []rule.SourceFile, shape, meaning []rule.Problem) []rule.Problem {
 	broken := map[[2]string]bool{} // file and path, of each broken part and of all that it is a part of
 	for _, p := range shape {
@@ -23,7 +23,7 @@ func MergeProblems(files []rule.SourceFile, shape, meaning []rule.Problem) []rul
 	}
 	out := slices.Clone(shape)
 	for _, p := range meaning {
-		if !broken[[2]string{p.Pos.File, p.Path}] {
+		if !p.Lack || !broken[[2]string{p.Pos.File, p.Path}] {
 			out = append(out, p)
 		}
 	}

@@ -335,17 +335,23 @@ func TestMergeProblemsLeavesOutWhatFollows(t *testing.T) {
 	at := func(file string, line int, path, text string) rule.Problem {
 		return rule.Problem{Pos: rule.Pos{File: file, Line: line, Column: 1}, Path: path, Severity: rule.Error, Text: text}
 	}
+	lack := func(p rule.Problem) rule.Problem {
+		p.Lack = true
+		return p
+	}
 	got := MergeProblems(files,
 		[]rule.Problem{at("b.yaml", 3, "rules[0].webhooks[0].endpoint", "a list"), at("gone.yaml", 1, "", "no such file")},
 		[]rule.Problem{
 			at("a.yaml", 9, "rules[0].webhooks[0].endpoint", "262 characters"),
-			at("b.yaml", 2, "rules[0].webhooks[0].endpoint", "a webhook without an endpoint"),
+			lack(at("b.yaml", 2, "rules[0].webhooks[0].endpoint", "a webhook without an endpoint")),
+			at("b.yaml", 4, "rules[0].webhooks[0]", "webhook \"a\" is already defined"),
 			at("b.yaml", 1, "rules[0].on", "no type"),
 		})
 	want := "gone.yaml:1:1: no such file\n" +
 		"a.yaml:9:1: rules[0].webhooks[0].endpoint: 262 characters\n" +
 		"b.yaml:1:1: rules[0].on: no type\n" +
-		"b.yaml:3:1: rules[0].webhooks[0].endpoint: a list\n"
+		"b.yaml:3:1: rules[0].webhooks[0].endpoint: a list\n" +
+		"b.yaml:4:1: rules[0].webhooks[0]: webhook \"a\" is already defined\n"
 	if lines(got) != want {
 		t.Errorf("merged problems are\n%swant\n%s", lines(got), want)
 	}

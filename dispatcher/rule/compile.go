@@ -66,7 +66,7 @@ var namePattern = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 // name checks a name and that it is the first of its kind; false where an earlier one holds it.
 func (c *compiler) name(name Scalar, pos Pos, path, kind string, first map[string]Pos) bool {
 	if name.Type == Absent {
-		c.add(Error, pos, path, "a %s without a name", kind)
+		c.lack(pos, path, "a %s without a name", kind)
 		return false
 	}
 	c.nameShape(name, kind)
@@ -106,7 +106,7 @@ func (c *compiler) rule(def *RuleDef) *Rule {
 		r.filter = c.compile(def.Filter, 1).filter
 	}
 	if len(def.Webhooks) == 0 {
-		c.add(Error, def.Pos, def.Path+".webhooks", "a rule without webhooks: name at least one")
+		c.lack(def.Pos, def.Path+".webhooks", "a rule without webhooks: name at least one")
 	}
 	names := map[string]Pos{}
 	for i := range def.Webhooks {
@@ -115,8 +115,9 @@ func (c *compiler) rule(def *RuleDef) *Rule {
 	return r
 }
 
-// onPattern is an event type of an on list: tokens joined by dots, * for one of them, a trailing > for the rest.
-var onPattern = regexp.MustCompile(`^(?:(?:[A-Za-z0-9_-]+|\*)\.)*(?:[A-Za-z0-9_-]+|\*|>)$`)
+// onPattern is an event type of an on list: tokens of a subject joined by dots, * for one of them, a trailing > for the
+// rest.
+var onPattern = regexp.MustCompile(`^(?:(?:[^.*>\s\p{Z}\p{C}]+|\*)\.)*(?:[^.*>\s\p{Z}\p{C}]+|\*|>)$`)
 
 // on checks the event types of a rule.
 func (c *compiler) on(r *Rule, def *RuleDef) {
@@ -125,11 +126,11 @@ func (c *compiler) on(r *Rule, def *RuleDef) {
 		if pos == (Pos{}) {
 			pos = def.Pos
 		}
-		c.add(Error, pos, def.Path+".on", "no event types: name at least one, such as course.completed")
+		c.lack(pos, def.Path+".on", "no event types: name at least one, such as course.completed")
 	}
 	for _, s := range def.On {
 		if s.Type == NullScalar || !onPattern.MatchString(s.Text) {
-			c.errorAt(s, "%q is no event type: letters, digits, - and _ in tokens joined by dots; * is one token, a trailing > the rest",
+			c.errorAt(s, "%q is no event type: tokens without spaces joined by dots; * is one token, a trailing > the rest",
 				cut(s.Text, maxShown))
 			continue
 		}

@@ -42,14 +42,21 @@ func TestMistakes(t *testing.T) {
 			[]string{`a.yaml:6:11: error: rules[0].webhooks[0].name: "A" is no name for a webhook: 1 to 64 of a-z 0-9 - _`}},
 
 		{"a bad pattern", one("  on: [course.>.x, course..y, '>', course.*]\n" + hook), []string{
-			`a.yaml:3:8: error: rules[0].on[0]: "course.>.x" is no event type: letters, digits, - and _ in tokens joined by dots; * is one token, a trailing > the rest`,
-			`a.yaml:3:20: error: rules[0].on[1]: "course..y" is no event type: letters, digits, - and _ in tokens joined by dots; * is one token, a trailing > the rest`}},
+			`a.yaml:3:8: error: rules[0].on[0]: "course.>.x" is no event type: tokens without spaces joined by dots; * is one token, a trailing > the rest`,
+			`a.yaml:3:20: error: rules[0].on[1]: "course..y" is no event type: tokens without spaces joined by dots; * is one token, a trailing > the rest`}},
 		{"a type outside the catalogue", one("  on: course.complete\n" + hook),
 			[]string{`a.yaml:3:7: warning: rules[0].on: course.complete is not in the catalogue; did you mean course.completed?`}},
 		{"a type with the subject's prefix", one("  on: [events.course.completed, order.paid, order.*]\n" + hook), []string{
 			`a.yaml:3:8: warning: rules[0].on[0]: events.course.completed is not in the catalogue; did you mean course.completed, without the subject's prefix?`,
 			`a.yaml:3:33: warning: rules[0].on[1]: order.paid is not in the catalogue`,
 			`a.yaml:3:45: warning: rules[0].on[2]: order.* matches no type in the catalogue`}},
+
+		{"a type that only NATS knows", one("  on: [kurs.beendet_ü, 'a:b/c.*']\n" + hook), []string{
+			`a.yaml:3:8: warning: rules[0].on[0]: kurs.beendet_ü is not in the catalogue`,
+			`a.yaml:3:24: warning: rules[0].on[1]: a:b/c.* matches no type in the catalogue`}},
+		{"an encoding and an endpoint at once", endpoint("crm.example.com", "    encoding: utf-8\n"), []string{
+			`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: no scheme: an endpoint begins with https:// or http://`,
+			`a.yaml:6:15: error: rules[0].webhooks[0].encoding: encoding is normalize or literal, not "utf-8"`}},
 
 		{"a dangling name", "filters: {staff: {a: 1}}\n" + filtered("staf"),
 			[]string{`a.yaml:5:11: error: rules[0].filter: no filter is named "staf"; did you mean staff?`}},
@@ -106,7 +113,7 @@ func TestMistakes(t *testing.T) {
 		{"references", endpoint("https://crm.example.com/${A-B}", "    headers: {A: '${', B: '${file:../x}', C: '${}', D: '${GONE} ${GONE}', E: '${file:gone}'}\n"), []string{
 			`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: "${A-B}" does not name a secret: letters, digits and _, or file: and a name`,
 			`a.yaml:6:18: error: rules[0].webhooks[0].headers.A: ${ is never closed by }`,
-			`a.yaml:6:27: error: rules[0].webhooks[0].headers.B: "${file:../x}" does not name a file in secrets_dir: neither slashes nor two dots in it`,
+			`a.yaml:6:27: error: rules[0].webhooks[0].headers.B: "${file:../x}" does not name a file in secrets_dir: a plain name, without slashes`,
 			`a.yaml:6:46: error: rules[0].webhooks[0].headers.C: "${}" does not name a secret: letters, digits and _, or file: and a name`,
 			`a.yaml:6:56: error: rules[0].webhooks[0].headers.D: ${GONE}: BELLHOP_SECRET_GONE is not set`,
 			`a.yaml:6:78: error: rules[0].webhooks[0].headers.E: ${file:gone}: no such file in secrets_dir`}},

@@ -31,6 +31,9 @@ type Problem struct {
 	Path     string // rules[0].webhooks[1].endpoint; "" for the file as a whole
 	Severity Severity
 	Text     string // without position or path
+	// Lack tells that the problem is of something that is not there. Where the file's shape is broken, that may only
+	// follow from what could not be read.
+	Lack bool
 }
 
 // Scalar is one YAML scalar with its place. Text is as written (12.50 stays 12.50).

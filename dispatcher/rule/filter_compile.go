@@ -53,7 +53,7 @@ func (c *filterCompiler) resolve(n *namedFilter) {
 	n.state = underway
 	c.chain = append(c.chain, n.def.Name.Text)
 	if n.def.Filter == nil {
-		c.errorAt(n.def.Name, "a filter without conditions")
+		c.lack(n.def.Name.Pos, n.def.Name.Path, "a filter without conditions")
 	} else {
 		n.compiled = c.compile(n.def.Filter, 1)
 	}
@@ -71,7 +71,7 @@ func (c *filterCompiler) compile(n *FilterNode, depth int) compiledFilter {
 		return c.reference(*n.Name, depth)
 	}
 	if len(n.Entries) == 0 {
-		c.add(Error, n.Pos, n.Path, "an empty filter: name a path with its condition, or leave the filter out")
+		c.lack(n.Pos, n.Path, "an empty filter: name a path with its condition, or leave the filter out")
 		return compiledFilter{}
 	}
 	var parts []compiledFilter
@@ -129,7 +129,7 @@ func (c *filterCompiler) entry(e *FilterEntry, depth int) []compiledFilter {
 	case len(e.Conditions) == 0 && (e.Any != nil || e.Key.Text == "any"):
 		return []compiledFilter{c.list(e, e.Any, depth, func(f []filter) filter { return anyOf(f) })}
 	case len(e.Conditions) == 0:
-		c.errorAt(e.Key, "%s has no condition", e.Key.Text)
+		c.lack(e.Key.Pos, e.Key.Path, "%s has no condition", e.Key.Text)
 		return []compiledFilter{{}}
 	}
 	proto, ok := c.path(e.Key)
@@ -147,7 +147,7 @@ func (c *filterCompiler) entry(e *FilterEntry, depth int) []compiledFilter {
 
 func (c *filterCompiler) list(e *FilterEntry, nodes []*FilterNode, depth int, combine func([]filter) filter) compiledFilter {
 	if len(nodes) == 0 {
-		c.errorAt(e.Key, "an empty list of filters")
+		c.lack(e.Key.Pos, e.Key.Path, "an empty list of filters")
 		return compiledFilter{}
 	}
 	var parts []compiledFilter
@@ -239,7 +239,7 @@ func (c *filterCompiler) condition(out *condition, in *Condition) bool {
 	if in.IsList {
 		out.isList = true
 		if len(in.Values) == 0 {
-			c.errorAt(in.Op, "%s with an empty list", name)
+			c.lack(in.Op.Pos, in.Op.Path, "%s with an empty list", name)
 		}
 		for _, v := range in.Values {
 			out.operands = append(out.operands, c.operand(name, v))

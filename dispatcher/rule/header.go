@@ -62,7 +62,10 @@ func (c *compiler) header(w *Webhook, def HeaderDef) {
 			return
 		}
 	}
-	w.Headers = append(w.Headers, Header{Name: def.Name.Text, Value: t.value, Masked: t.masked})
+	// Space around a value is no part of it (RFC 9110, section 5.5), and HTTP/1.1 leaves it out where HTTP/2 would not.
+	w.Headers = append(w.Headers, Header{
+		Name: def.Name.Text, Value: strings.Trim(t.value, " \t"), Masked: strings.Trim(t.masked, " \t"),
+	})
 }
 
 // illegal names what may not stand in a header's value (RFC 9110, section 5.5), "" where all may.

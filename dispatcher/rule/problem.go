@@ -23,6 +23,12 @@ func (p *problems) warnAt(s Scalar, format string, args ...any) {
 	p.add(Warning, s.Pos, s.Path, format, args...)
 }
 
+// lack notes an error of something that is not there.
+func (p *problems) lack(pos Pos, path, format string, args ...any) {
+	p.add(Error, pos, path, format, args...)
+	p.list[len(p.list)-1].Lack = true
+}
+
 func (p *problems) add(severity Severity, pos Pos, path, format string, args ...any) {
 	if severity == Error {
 		p.errors++

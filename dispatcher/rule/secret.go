@@ -45,8 +45,8 @@ func (r reference) check() error {
 	shown := cut(r.text, maxShown)
 	if r.file {
 		// A secret is a file right in its folder: nothing in a rule file may reach another place of the disk.
-		if r.name == "" || r.name == "." || strings.Contains(r.name, "..") || strings.ContainsAny(r.name, "/\\\x00") {
-			return fmt.Errorf("%q does not name a file in secrets_dir: neither slashes nor two dots in it", shown)
+		if r.name == "" || r.name == "." || r.name == ".." || strings.ContainsAny(r.name, "/\\\x00") {
+			return fmt.Errorf("%q does not name a file in secrets_dir: a plain name, without slashes", shown)
 		}
 		return nil
 	}

@@ -75,6 +75,24 @@ rules:
 	}
 }
 
+// TestHeaderValues holds values to what goes out: space around them is none of them, and two dots are just a name's.
+func TestHeaderValues(t *testing.T) {
+	set, problems := rule.Compile(definitions(t, `rules:
+- name: r
+  on: course.completed
+  webhooks:
+  - endpoint: https://crm.example.com/
+    headers: {A: "  pad\t", B: " ${file:v1..2} ", C: ""}
+`), rule.Options{Defaults: defaults, Secret: vault(map[string]string{"file:v1..2": "val "})})
+	if set == nil || len(problems) > 0 {
+		t.Fatalf("Compile found %v", problems)
+	}
+	got := fmt.Sprintf("%q", set.Rules[0].Webhooks[0].Headers)
+	if want := `[{"A" "pad" "pad"} {"B" "val" "${file:v1..2}"} {"C" "" ""}]`; got != want {
+		t.Errorf("headers are %s, want %s", got, want)
+	}
+}
+
 func TestDefaultsAndFind(t *testing.T) {
 	set := compiled(t, `
 rules:

@@ -87,34 +87,34 @@ func (c *compiler) retries(s Scalar) int {
 	return n
 }
 
-// encoding reads the webhook's encoding; false where it is none.
-func (c *compiler) encoding(s Scalar) (endpoint.Encoding, bool) {
+// encoding reads the webhook's encoding; where it is none, the endpoint is still looked at as by the default.
+func (c *compiler) encoding(s Scalar) endpoint.Encoding {
 	text := s.Text
 	if s.Type == Absent {
 		text = c.options.Defaults.Encoding
 	}
 	switch e := endpoint.Encoding(text); e {
 	case endpoint.Normalize, endpoint.Literal:
-		return e, true
+		return e
 	case "":
 		if s.Type == Absent {
-			return endpoint.Normalize, true
+			return endpoint.Normalize
 		}
 	}
 	c.errorAt(s, "encoding is normalize or literal, not %s", described(s))
-	return endpoint.Normalize, false
+	return endpoint.Normalize
 }
 
 // endpoint checks the endpoint and encodes it, for the wire and for people.
 func (c *compiler) endpoint(w *Webhook, def *WebhookDef) {
-	encoding, ok := c.encoding(def.Encoding)
+	encoding := c.encoding(def.Encoding)
 	s := def.Endpoint
 	if s.Type == Absent || s.Type == NullScalar {
 		pos := s.Pos
 		if s.Type == Absent {
 			pos = def.Pos
 		}
-		c.add(Error, pos, def.Path+".endpoint", "a webhook without an endpoint")
+		c.lack(pos, def.Path+".endpoint", "a webhook without an endpoint")
 		return
 	}
 	if n := utf8.RuneCountInString(s.Text); n > endpoint.MaxLength {
@@ -123,7 +123,7 @@ func (c *compiler) endpoint(w *Webhook, def *WebhookDef) {
 	}
 	t, resolved := c.secrets(s)
 	w.conceal(t)
-	if !resolved || !ok {
+	if !resolved {
 		return
 	}
 	shown, host, err := display(&t, encoding)
