@@ -19,7 +19,16 @@ type versionRecord struct {
 type rulesState struct {
 	Files       string `json:"files"`        // the digest of the rule files last put
 	FilesSource string `json:"files_source"` // the key of their text, whose text may be gone
+	FilesTexts  string `json:"files_texts"`  // the sum of their texts alone; "" where an older release put them
 	Held        bool   `json:"held"`         // a rollback holds them off
+}
+
+// unchanged tells whether the files are, byte for byte, those that were last put, whatever folder they are read from.
+func (st rulesState) unchanged(key, texts string) bool {
+	if st.FilesTexts == "" {
+		return st.FilesSource == key
+	}
+	return st.FilesTexts == texts
 }
 
 // putJSON writes a record.

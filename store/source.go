@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -43,6 +45,18 @@ func packSource(files []rule.SourceFile) (source, error) {
 // key is the SHA-256 of the text, so that versions with the same text share it.
 func (src source) key() string {
 	sum := sha256.Sum256(src)
+	return hex.EncodeToString(sum[:])
+}
+
+// textSum is a sum over the files' texts, wherever they are read from and in whatever order.
+func textSum(files []rule.SourceFile) string {
+	sums := make([]string, len(files))
+	for i, f := range files {
+		sum := sha256.Sum256([]byte(f.Text))
+		sums[i] = string(sum[:])
+	}
+	slices.Sort(sums)
+	sum := sha256.Sum256([]byte(strings.Join(sums, "")))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -42,9 +42,9 @@ type Version struct {
 // files. Of v it takes Digest, Files, Rules, Webhooks, and At, whose zero means now.
 //
 //   - A digest equal to the current one's adds nothing: the version keeps its number and time, and takes the new text.
-//   - While a rollback holds, the rule set that it went back from adds nothing either: what is returned, and must be put
-//     in force, is the version that was rolled back to. Files that mean what they meant then, or read as they read then
-//     (the daemon's defaults may have changed their digest), count as unchanged.
+//   - While a rollback holds, the files that it went back from add nothing either: what is returned, and must be put in
+//     force, is the version that was rolled back to. Only their bytes count: neither the paths under which they are found
+//     nor the digest, which the daemon's defaults may have changed. An edited comment is a change.
 //   - Any other becomes a new entry and ends a rollback, also where the digest was in force before.
 func (s *Store) PutVersion(v Version) (Version, error) {
 	if !isDigest(v.Digest) {
@@ -57,7 +57,7 @@ func (s *Store) PutVersion(v Version) (Version, error) {
 	if err != nil {
 		return Version{}, fmt.Errorf("put version %s: %w", v.Digest, err)
 	}
-	key := src.key()
+	key, texts := src.key(), textSum(v.Files)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -81,9 +81,9 @@ func (s *Store) PutVersion(v Version) (Version, error) {
 			return err
 		}
 		was := st
-		st.Files, st.FilesSource = v.Digest, key
+		st.Files, st.FilesSource, st.FilesTexts = v.Digest, key, texts
 		switch {
-		case was.Held && (was.Files == v.Digest || was.FilesSource == key):
+		case was.Held && was.unchanged(key, texts):
 			now = cur
 		case cur.Number != 0 && cur.Digest == v.Digest:
 			st.Held = false

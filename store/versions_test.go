@@ -150,10 +150,8 @@ func TestRollbackHoldsUntilTheFilesChange(t *testing.T) {
 	closeStore(t, s)
 	s = openStore(t, path, Options{})
 	wantHeld(t, s, "after a restart", digestB)
-	for _, text := range []string{"two", "two # in other words"} {
-		if got := put(t, s, digestB, text); got.Number != 3 || !slices.Equal(got.Files, files("one")) {
-			t.Errorf("PutVersion(%s, %q) under a rollback from it = %+v, want version 3, held", digestB, text, got)
-		}
+	if got := put(t, s, digestB, "two"); got.Number != 3 || !slices.Equal(got.Files, files("one")) {
+		t.Errorf("PutVersion(%s, two) under a rollback from it = %+v, want version 3, held", digestB, got)
 	}
 	wantHistory(t, s, "held", "3:aaaa<-1 2:bbbb 1:aaaa")
 
@@ -174,8 +172,19 @@ func TestRollbackHoldsWhenDefaultsChangeTheDigest(t *testing.T) {
 		t.Errorf("PutVersion of unchanged files under another digest = %+v, want the rollback held", got)
 	}
 	wantHeld(t, s, "after the digest changed", digestC)
-	if got := put(t, s, digestC, "two # comment"); got.Digest != digestA {
-		t.Errorf("PutVersion of the same rules in other words = %+v, want the rollback held", got)
+}
+
+func TestRollbackHoldsWhenTheFilesMove(t *testing.T) {
+	s := openStore(t, dbPath(t), Options{})
+	put(t, s, digestA, "one")
+	put(t, s, digestB, "two")
+	rollback(t, s, 1)
+	moved := files("two")
+	for i := range moved {
+		moved[i].Path = "/etc/bellhop/" + moved[i].Path
+	}
+	if got, err := s.PutVersion(Version{Digest: digestB, Files: moved}); err != nil || got.Digest != digestA {
+		t.Errorf("PutVersion of the same files by another path = %+v, %v, want the rollback held", got, err)
 	}
 }
 
@@ -188,6 +197,13 @@ func TestRollbackEnds(t *testing.T) {
 		rollback(t, s, 1)
 		return s
 	}
+	t.Run("by another comment", func(t *testing.T) {
+		s := setUp(t)
+		if v := put(t, s, digestC, "three # in other words"); v.Number != 5 || v.Digest != digestC {
+			t.Errorf("PutVersion of the same rules in other words = %+v, want them in force as version 5", v)
+		}
+		wantHeld(t, s, "afterwards", "")
+	})
 	t.Run("by files that mean what it went back to", func(t *testing.T) {
 		s := setUp(t)
 		if v := put(t, s, digestA, "one"); v.Number != 4 {

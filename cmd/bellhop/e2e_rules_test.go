@@ -105,6 +105,17 @@ func rollback(w *world) {
 		d = w.serve()
 		w.goesTo("/one")
 	}
+	// The same bytes once more are no change.
+	w.rules(ruleTo("/two"))
+	if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		w.Fatal(err)
+	}
+	w.until(2*time.Second, "SIGHUP is logged", func() bool { _, ok := d.find("SIGHUP"); return ok })
+	w.goesTo("/one")
+	// A comment is.
+	w.rules("# mended\n" + ruleTo("/two"))
+	w.inForce(d, "/two")
+	w.goesTo("/two")
 	w.rules(ruleTo("/three"))
 	w.inForce(d, "/three")
 	w.goesTo("/three")
