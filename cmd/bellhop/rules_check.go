@@ -20,7 +20,9 @@ func newRulesCheckCmd(a *app) *cobra.Command {
 		Use:   "check [PATH...]",
 		Short: "Check rule files",
 		Long: `Check reads rule files (those of the configuration where no PATH is given) and prints everything that is wrong with
-them, one problem a line: file:line:column: error: text, or warning:. It ends with status 1 where there is an error.`,
+them, one problem a line: file:line:column: error: text, or warning:. It ends with status 1 where there is an error. On
+standard error it shows the URLs that go out in another spelling than they were written in, with -v every one; -o json
+has them all, beside the problems.`,
 		Example: `  bellhop rules check
   bellhop rules check ./rules/crm.yaml
   bellhop rules check --no-secrets --strict -o json ./rules`,
@@ -31,12 +33,13 @@ them, one problem a line: file:line:column: error: text, or warning:. It ends wi
 			}
 			files := loadRules(settings, args, !noSecrets)
 			if out.json() {
-				if err := printJSON(a.stdout, api.Findings(files.problems)); err != nil {
+				report := checkReport{Problems: api.Findings(files.problems), Webhooks: outgoing(files)}
+				if err := printJSON(a.stdout, report); err != nil {
 					return err
 				}
 			} else {
 				printProblems(a.stdout, files.problems)
-				printEndpoints(a, files, verbose)
+				printEndpoints(a, outgoing(files), verbose)
 			}
 			errs, warnings := countProblems(files.problems, rule.Error), countProblems(files.problems, rule.Warning)
 			printVerdict(a, files.defs, errs, warnings)
@@ -53,11 +56,28 @@ them, one problem a line: file:line:column: error: text, or warning:. It ends wi
 	return cmd
 }
 
-// printEndpoints shows, on stderr, the URLs that go out in another spelling than they were written in. They are no
-// problems, so they are kept off the lines that programs read.
-func printEndpoints(a *app, files ruleFiles, all bool) {
+// checkReport is what check finds, in the shape that programs read.
+type checkReport struct {
+	Problems []api.Finding `json:"problems"`
+	Webhooks []outgoingURL `json:"webhooks"` // in file order; none where there is an error
+}
+
+// outgoingURL is the URL that a webhook goes to.
+type outgoingURL struct {
+	Rule     string `json:"rule"`
+	Webhook  string `json:"webhook"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Endpoint string `json:"endpoint"` // as written
+	URL      string `json:"url"`      // as it goes out, secrets as ${NAME}
+}
+
+// outgoing lists the URLs of all webhooks.
+func outgoing(files ruleFiles) []outgoingURL {
+	urls := []outgoingURL{}
 	if files.set == nil {
-		return
+		return urls
 	}
 	written := make(map[[2]string]rule.Scalar)
 	for _, r := range files.defs.Rules {
@@ -69,14 +89,26 @@ func printEndpoints(a *app, files ruleFiles, all bool) {
 			written[[2]string{r.Name.Text, name}] = w.Endpoint
 		}
 	}
-	paint := painter(a.stderr)
 	for _, r := range files.set.Rules {
 		for _, w := range r.Webhooks {
-			from, ok := written[[2]string{r.Name, w.Name}]
-			if !ok || !all && from.Text == w.Endpoint {
-				continue
-			}
-			fmt.Fprintf(a.stderr, "%s %s %s/%s goes to %s\n", placeOf(from.Pos), paint(cyan, "note:"), r.Name, w.Name, w.Endpoint)
+			from := written[[2]string{r.Name, w.Name}]
+			urls = append(urls, outgoingURL{
+				Rule: r.Name, Webhook: w.Name, File: from.Pos.File, Line: from.Pos.Line, Column: from.Pos.Column,
+				Endpoint: from.Text, URL: w.Endpoint,
+			})
+		}
+	}
+	return urls
+}
+
+// printEndpoints shows, on stderr, the URLs that go out in another spelling than they were written in. They are no
+// problems, so they are kept off the lines that programs read.
+func printEndpoints(a *app, urls []outgoingURL, all bool) {
+	paint := painter(a.stderr)
+	for _, u := range urls {
+		if all || u.Endpoint != u.URL {
+			pos := rule.Pos{File: u.File, Line: u.Line, Column: u.Column}
+			fmt.Fprintf(a.stderr, "%s %s %s/%s goes to %s\n", placeOf(pos), paint(cyan, "note:"), u.Rule, u.Webhook, u.URL)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bellhop/config"
 	"bellhop/dispatcher"
 	"bellhop/dispatcher/delivery"
 	"bellhop/dispatcher/event"
@@ -52,7 +53,7 @@ neither a daemon nor the secrets. A file with specversion is a CloudEvent, any o
 			if err != nil {
 				return err
 			}
-			e, err := a.readEvent(file, eventType)
+			e, err := a.readEvent(file, eventType, settings)
 			if err != nil {
 				return err
 			}
@@ -76,7 +77,7 @@ neither a daemon nor the secrets. A file with specversion is a CloudEvent, any o
 }
 
 // readEvent reads the event of a file as the daemon would read it off the bus.
-func (a *app) readEvent(file, eventType string) (*event.Event, error) {
+func (a *app) readEvent(file, eventType string, s *config.Settings) (*event.Event, error) {
 	text, err := a.readInput(file)
 	if err != nil {
 		return nil, fmt.Errorf("--event: %w", err)
@@ -98,8 +99,8 @@ func (a *app) readEvent(file, eventType string) (*event.Event, error) {
 	}
 	// An event without an id gets its identity from the stream, which does not have it yet: a fixed stand-in gives the
 	// same file the same webhook-id each time.
-	m := event.Message{Stream: "EVENTS", Created: time.Unix(0, 0), Seq: 1, Time: time.Now(), Type: eventType, Data: text}
-	e, err := event.Decode(m, 0)
+	m := event.Message{Stream: s.Events.Stream, Created: time.Unix(0, 0), Seq: 1, Time: time.Now(), Type: eventType, Data: text}
+	e, err := event.Decode(m, int(s.Events.MaxBytes))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", inputName(file), err)
 	}
