@@ -197,7 +197,7 @@ func duration(path, def, doc string, least time.Duration, field func(*Settings) 
 			if err != nil {
 				return err
 			}
-			d, err := parseDuration(v)
+			d, err := ParseDuration(v)
 			switch {
 			case err != nil:
 				return err
@@ -213,8 +213,8 @@ func duration(path, def, doc string, least time.Duration, field func(*Settings) 
 	}
 }
 
-// parseDuration reads what time.ParseDuration reads, and days and weeks (7d, 2w) as operators write them.
-func parseDuration(v string) (time.Duration, error) {
+// ParseDuration reads what time.ParseDuration reads, and days and weeks (7d, 2w) as operators write them.
+func ParseDuration(v string) (time.Duration, error) {
 	for unit, hours := range map[string]int64{"d": 24, "w": 7 * 24} {
 		if n, err := strconv.ParseInt(strings.TrimSuffix(v, unit), 10, 32); err == nil && strings.HasSuffix(v, unit) {
 			if n > math.MaxInt64/int64(time.Hour)/hours {

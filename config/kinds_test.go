@@ -16,13 +16,13 @@ func TestParseDuration(t *testing.T) {
 		{"0", 0, ""}, {"500ms", 500 * time.Millisecond, ""}, {"1.5h", 90 * time.Minute, ""},
 		{"30", 0, "has no unit"}, {"", 0, "no duration"}, {"soon", 0, "no duration"}, {"999999999w", 0, "too long"},
 	} {
-		got, err := parseDuration(c.text)
+		got, err := ParseDuration(c.text)
 		if c.fail != "" {
 			if err == nil || !strings.Contains(err.Error(), c.fail) {
-				t.Errorf("parseDuration(%q) fails with %v, want %q", c.text, err, c.fail)
+				t.Errorf("ParseDuration(%q) fails with %v, want %q", c.text, err, c.fail)
 			}
 		} else if err != nil || got != c.want {
-			t.Errorf("parseDuration(%q) = %s, %v, want %s", c.text, got, err, c.want)
+			t.Errorf("ParseDuration(%q) = %s, %v, want %s", c.text, got, err, c.want)
 		}
 	}
 }

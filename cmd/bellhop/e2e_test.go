@@ -62,6 +62,7 @@ func TestEndToEnd(t *testing.T) {
 		"mended endpoint mends a retry": mendedEndpoint,
 		"nothing is lost":               nothingIsLost,
 		"pause asked for":               retryAfter,
+		"backtest":                      backtestByCommand,
 	}
 	once := map[string]func(*world){
 		"failures":                   failures,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -79,20 +80,13 @@ document goes out as it is; any other object is the event's data. The server is 
 			}
 			a.warnUnreadable(docs, eventType, settings)
 
-			o, err := busOptions(settings)
+			b, closeBus, err := a.connect(cmd.Context(), settings, "bellhop events publish")
 			if err != nil {
 				return err
 			}
-			b, err := bus.Connect(cmd.Context(), o)
-			if err != nil {
-				if settings.NATS.URL != "" {
-					return withHint(err, "bellhop config show, for nats.url and its credentials")
-				}
-				return withHint(err, "bellhop serve")
-			}
-			defer b.Close()
+			defer closeBus()
 			p := publication{
-				to: b, subject: settings.Events.Prefix + "." + eventType, id: id, parallel: parallel, progress: a.progress(len(docs)),
+				to: b, subject: settings.Events.Prefix + "." + eventType, id: id, parallel: parallel, progress: a.progress(len(docs), "publishing"),
 			}
 			acks, err := p.run(cmd.Context(), docs)
 			if printErr := printAcks(a, &out, eventType, acks); err == nil {
@@ -235,26 +229,44 @@ func hintStream(err error) error {
 }
 
 // progress returns what to call after each of total steps: a bar, where there is a terminal to draw it on and enough to wait for.
-func (a *app) progress(total int) func() {
+func (a *app) progress(total int, doing string) func() {
 	const few = 500
 	if total < few || !terminal(a.stdout) || !terminal(a.stderr) {
 		return func() {}
 	}
 	bar := progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(a.stderr),
-		progressbar.OptionSetDescription("publishing"),
+		progressbar.OptionSetDescription(doing),
 		progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(),
+		progressbar.OptionThrottle(50*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 	)
 	return func() { _ = bar.Add(1) }
+}
+
+// connect reaches the server of the configuration, for a command of that name.
+func (a *app) connect(ctx context.Context, s *config.Settings, name string) (b *bus.Bus, closeBus func(), err error) {
+	o, err := busOptions(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Name = name
+	b, err = bus.Connect(ctx, o)
+	switch {
+	case err == nil:
+		return b, b.Close, nil
+	case s.NATS.URL != "":
+		return nil, nil, withHint(err, "bellhop config show, for nats.url and its credentials")
+	}
+	return nil, nil, withHint(err, "bellhop serve")
 }
 
 // busOptions says how to reach the server of the configuration: nats.url, else the embedded server's address.
 func busOptions(s *config.Settings) (bus.Options, error) {
 	n := s.NATS
 	o := bus.Options{
-		URL: n.URL, Name: "bellhop events publish", Credentials: n.Credentials, User: n.User, Password: n.Password,
+		URL: n.URL, Credentials: n.Credentials, User: n.User, Password: n.Password,
 		Token: n.Token, NKey: n.NKey, CA: n.TLS.CA, Cert: n.TLS.Cert, Key: n.TLS.Key,
 	}
 	if o.URL != "" {

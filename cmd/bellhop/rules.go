@@ -24,6 +24,7 @@ func newRulesCmd(a *app) *cobra.Command {
 	cmd.AddCommand(
 		newRulesCheckCmd(a),
 		newRulesTestCmd(a),
+		newRulesBacktestCmd(a),
 		newRulesListCmd(a),
 		newRulesShowCmd(a),
 		newRulesHistoryCmd(a),
