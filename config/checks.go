@@ -184,3 +184,12 @@ func retryOn(v string) error {
 func overlap(a, b string) bool {
 	return strings.HasPrefix(a+".", b+".") || strings.HasPrefix(b+".", a+".")
 }
+
+// origins checks one origin of pages (RFC 6454, section 6.1): scheme, host and perhaps a port.
+func origins(v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != v || strings.ContainsAny(v, " ;,'\"*") {
+		return fmt.Errorf("%s is no origin, such as https://portal.example.com", quote(v))
+	}
+	return nil
+}

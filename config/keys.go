@@ -99,6 +99,12 @@ var table = []setting{
 		func(s *Settings) *string { return &s.Console.Listen }, address).as("address"),
 	text("console.token", "", "asked for by the console; required unless it listens on loopback",
 		func(s *Settings) *string { return &s.Console.Token }).secret(),
+	text("console.read_token", "", "a second token, which may read and change nothing",
+		func(s *Settings) *string { return &s.Console.ReadToken }).secret(),
+	text("console.widget_token", "", "a third token, which may read counts alone, for the widget and the badge",
+		func(s *Settings) *string { return &s.Console.WidgetToken }).secret(),
+	list("console.embed_origins", "", "origins whose pages may frame the widget: https://portal.example.com",
+		func(s *Settings) *[]string { return &s.Console.EmbedOrigins }, origins),
 
 	choice("log.level", "least level that is logged", func(s *Settings) *string { return &s.Log.Level }, "info", "debug", "warn", "error"),
 	choice("log.format", "auto: console on a terminal, else JSON", func(s *Settings) *string { return &s.Log.Format },

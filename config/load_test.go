@@ -40,7 +40,7 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 		Delivery: Delivery{Workers: 256, PerEndpoint: 64, Timeout: 10 * time.Second, Retries: 10, InitialDelay: 5 * time.Second,
 			Multiplier: 2, RetryOn: []string{"timeout", "network", "408", "425", "429", "5xx"}, Encoding: "normalize",
 			AllowNetworks: []netip.Prefix{}},
-		Console: Console{Listen: "127.0.0.1:8420"}, Log: Log{Level: "info", Format: "auto"},
+		Console: Console{Listen: "127.0.0.1:8420", EmbedOrigins: []string{}}, Log: Log{Level: "info", Format: "auto"},
 	}
 	full, err := os.ReadFile("../testdata/config/full.yaml")
 	if err != nil {

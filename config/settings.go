@@ -85,6 +85,10 @@ type Lane struct {
 type Console struct {
 	Listen string // host:port; "": none
 	Token  string // "": none is asked for, on loopback only
+
+	ReadToken    string   // may read; "": none
+	WidgetToken  string   // may read counts; "": none
+	EmbedOrigins []string // scheme://host[:port], whose pages may frame the widget
 }
 
 // Log says what is logged and how.

@@ -33,6 +33,7 @@ func (l *loader) together(c *Loaded) {
 		l.fault(c.origins["console.listen"], "console.token",
 			fmt.Sprintf("empty, but one is required as console.listen %s is not loopback", s.Console.Listen))
 	}
+	l.tokens(c)
 	l.pair(c, "nats.user", s.NATS.User, "nats.password", s.NATS.Password)
 	l.pair(c, "nats.tls.cert", s.NATS.TLS.Cert, "nats.tls.key", s.NATS.TLS.Key)
 	if l.good("delivery.initial_delay", "delivery.multiplier", "delivery.retries") && s.Delivery.Retries > 0 {
@@ -87,5 +88,27 @@ func (l *loader) pair(c *Loaded, a, av, b, bv string) {
 		l.fault(c.origins[a], b, "empty, but needed with "+a)
 	case av == "" && bv != "":
 		l.fault(c.origins[b], a, "empty, but needed with "+b)
+	}
+}
+
+// tokens makes sure that the console's lesser tokens stand beside a greater one, and that no two are the same.
+func (l *loader) tokens(c *Loaded) {
+	if !l.good("console.token", "console.read_token", "console.widget_token") {
+		return
+	}
+	t := c.Settings.Console
+	for _, one := range []struct{ path, value string }{{"console.read_token", t.ReadToken}, {"console.widget_token", t.WidgetToken}} {
+		switch one.value {
+		case "":
+		case t.Token:
+			l.fault(c.origins[one.path], one.path, "the same as console.token, which may do everything")
+		default:
+			if t.Token == "" {
+				l.fault(c.origins[one.path], one.path, "console.token is empty: without it everybody on this machine may do everything")
+			}
+		}
+	}
+	if t.WidgetToken != "" && t.WidgetToken == t.ReadToken {
+		l.fault(c.origins["console.widget_token"], "console.widget_token", "the same as console.read_token, which may read more")
 	}
 }

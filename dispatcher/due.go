@@ -134,6 +134,7 @@ func (d *Dispatcher) mend(j *job) bool {
 // restate publishes an outcome as it was first written. It returns false, with the job ended, where another outcome of the
 // same attempt stands and is final.
 func (d *Dispatcher) restate(j *job, rec *delivery.Record, env delivery.Envelope) bool {
+	rec.UserID = j.UserID
 	msg, err := d.outcomeMessage(env.ID, env.Outcome(), rec)
 	if err == nil {
 		msg.Data = j.Previous

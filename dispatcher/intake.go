@@ -96,6 +96,7 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 	}
 	// Snapshot first: a rule edited mid-event must not apply to half its deliveries.
 	rules := d.Rules()
+	user := delivery.HeaderText(string(e.Data.Field("user").Field("id").AppendText(nil)))
 	for _, hook := range rules.Set.Match(e, nil) {
 		id := delivery.ID(e.Identity, hook.Rule.Name, hook.Name)
 		if d.recent.settled(id, 1, 1) {
@@ -111,7 +112,7 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 			Job: &delivery.Job{
 				ID: id, EventID: e.ID, EventType: e.Type, EventSeq: e.Seq, Rule: hook.Rule.Name, Webhook: hook.Name,
 				RulesVersion: rules.Set.Version, RulesSince: rules.Since, Endpoint: hook.Endpoint, MaxAttempts: hook.Retries + 1,
-				Run: 1, Attempt: 1,
+				Run: 1, Attempt: 1, UserID: user,
 			},
 			hook: hook, owner: h, lane: hook.URL.Lane, fresh: true, doubt: d.doubtful(m, id),
 		}

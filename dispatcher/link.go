@@ -19,6 +19,8 @@ type Projection interface {
 	Cursor(stream string, created time.Time, oldest time.Time) (uint64, error)
 	// Apply counts outcomes, in order, and remembers last as the new cursor, at once or not at all.
 	Apply(stream string, created time.Time, batch []bus.Recorded, last uint64) error
+	// Reset forgets all counts, so that the next Cursor is 0.
+	Reset() error
 }
 
 // Link keeps an engine and its bus together: it sets up what the engine needs, tells the engine when to pull and when not to,
@@ -29,6 +31,8 @@ type Link struct {
 	Engine     *Dispatcher
 	Projection Projection
 	Log        *zap.Logger
+	// Watch is told of each outcome, of whichever daemon, as the engine reads it. It must not block. nil tells nobody.
+	Watch func(bus.Recorded)
 
 	mu        sync.Mutex
 	followed  uint64 // the last outcome that the engine was told of
@@ -36,6 +40,9 @@ type Link struct {
 	projected uint64 // the last outcome handed to the projection
 	advanced  chan struct{}
 	feed      chan fed
+	recount   bool               // the projection is to begin anew
+	interrupt context.CancelFunc // ends what the projection is at; nil before it has begun
+	stalled   error              // why the projection does not go on; nil where it does
 	state     bus.ResultsState
 	run       context.Context // of Run
 	life      context.Context // of the outcomes' stream as it is now: ends when that is made anew
@@ -51,7 +58,7 @@ type fed struct {
 const (
 	// lookAgain is how long the link waits before it looks at a bus in trouble again.
 	lookAgain = time.Second
-	// feedSize bounds what waits for the projection, in outcomes.
+	// feedSize bounds what waits for the projection, in outcomes. One that falls further behind reads them again by itself.
 	feedSize = 4096
 )
 
@@ -243,23 +250,22 @@ func (l *Link) followFrom(ctx context.Context, from bus.From, created time.Time)
 			l.Engine.recent.add(id, run, attempt, delivery.Outcome(r.Outcome).Final())
 		}
 		l.mu.Lock()
-		same := l.state.Created.Equal(created)
-		live := l.live && same
-		if live && r.Seq > l.projected {
-			l.projected = r.Seq
-		} else {
-			live = false
-		}
-		if same {
+		if l.state.Created.Equal(created) {
+			if l.live && r.Seq > l.projected {
+				select {
+				case l.feed <- fed{created, r}:
+					l.projected = r.Seq
+				default:
+					// The projection does not keep up, or its disk is full or stuck: the engine does not wait for that.
+					l.live = false
+				}
+			}
 			// Under the same lock: between the two, the projection could go live and miss this one.
 			l.followed = max(l.followed, r.Seq)
 		}
 		l.mu.Unlock()
-		if live {
-			select {
-			case l.feed <- fed{created, r}:
-			case <-ctx.Done():
-			}
+		if l.Watch != nil {
+			l.Watch(r)
 		}
 		l.told(created, r.Seq)
 	})

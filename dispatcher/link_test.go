@@ -21,6 +21,7 @@ type counted struct {
 	seqs    map[uint64]int
 	anew    int
 	failing int
+	stuck   chan struct{} // Apply waits until it is closed; nil: not
 }
 
 func (c *counted) Cursor(_ string, created, _ time.Time) (uint64, error) {
@@ -39,6 +40,12 @@ func (c *counted) renew(created time.Time) {
 
 func (c *counted) Apply(_ string, created time.Time, batch []bus.Recorded, last uint64) error {
 	c.mu.Lock()
+	stuck := c.stuck
+	c.mu.Unlock()
+	if stuck != nil {
+		<-stuck
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failing > 0 {
 		c.failing--
@@ -51,6 +58,18 @@ func (c *counted) Apply(_ string, created time.Time, batch []bus.Recorded, last 
 		}
 	}
 	c.cursor = last
+	return nil
+}
+
+func (c *counted) Reset() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failing > 0 {
+		c.failing--
+		return errForced
+	}
+	c.cursor, c.seqs = 0, map[uint64]int{}
+	c.anew++
 	return nil
 }
 
@@ -89,6 +108,12 @@ var testTopology = bus.Topology{
 // link runs a link on a server until the returned function is called.
 func link(t *testing.T, server *bus.Server, c *counted) (*Dispatcher, *bus.Bus, func()) {
 	t.Helper()
+	l, stop := linked(t, server, c)
+	return l.Engine, l.Bus, stop
+}
+
+func linked(t *testing.T, server *bus.Server, c *counted) (*Link, func()) {
+	t.Helper()
 	b, err := bus.Connect(t.Context(), bus.Options{Server: server})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +130,7 @@ func link(t *testing.T, server *bus.Server, c *counted) (*Dispatcher, *bus.Bus, 
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
-	return d, b, sync.OnceFunc(func() {
+	return l, sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run = %v, want nil", err)
@@ -190,4 +215,61 @@ func TestLinkCountsARecreatedStreamAnew(t *testing.T) {
 	publishOutcomes(t, b, 100, 10)
 	eventually(t, "the new stream's 10 are counted", func() bool { n, once := c.state(); return n == 10 && once })
 	eventually(t, "the engine knows them", func() bool { return d.recent.settled(fmt.Sprintf("%032x", 109), 1, 1) })
+}
+
+// A projection whose disk hangs must not keep the engine from knowing what is recorded, nor miss anything once it goes on.
+func TestLinkDoesNotWaitForAStuckProjection(t *testing.T) {
+	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	c := &counted{stuck: make(chan struct{})}
+	l, stop := linked(t, server, c)
+	d := l.Engine
+	defer stop()
+	eventually(t, "the engine may pull", func() bool { return d.Ready() == nil })
+	eventually(t, "the projection is fed", l.isLive)
+	// One batch is stuck in Apply, a feed is full behind it, and more comes.
+	const n = projectBatch + feedSize + 1000
+	publishOutcomes(t, l.Bus, 0, n)
+	eventually(t, "the engine knows the last outcome", func() bool { return d.recent.settled(fmt.Sprintf("%032x", n-1), 1, 1) })
+	if got, _ := c.state(); got != 0 {
+		t.Fatalf("%d outcomes are counted, want none while the projection is stuck", got)
+	}
+	c.mu.Lock()
+	close(c.stuck)
+	c.stuck = nil
+	c.mu.Unlock()
+	eventually(t, "all are counted once", func() bool { got, once := c.state(); return got == n && once })
+	eventually(t, "the projection is fed again", l.isLive)
+	publishOutcomes(t, l.Bus, n, 10)
+	eventually(t, "what follows is counted once", func() bool { got, once := c.state(); return got == n+10 && once })
+}
+
+func TestLinkRecounts(t *testing.T) {
+	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	c := &counted{}
+	l, stop := linked(t, server, c)
+	defer stop()
+	eventually(t, "the engine may pull", func() bool { return l.Engine.Ready() == nil })
+	publishOutcomes(t, l.Bus, 0, 40)
+	eventually(t, "all 40 are counted", func() bool { got, once := c.state(); return got == 40 && once })
+	c.mu.Lock()
+	c.failing = 1 // the first try to forget fails
+	c.mu.Unlock()
+	l.Recount()
+	eventually(t, "why it does not count is known", func() bool { return l.Counting() != nil })
+	publishOutcomes(t, l.Bus, 40, 10)
+	eventually(t, "all 50 are counted anew, once", func() bool {
+		got, once := c.state()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return got == 50 && once && c.anew == 2
+	})
+	eventually(t, "it is known to count again", func() bool { return l.Counting() == nil })
 }

@@ -25,20 +25,39 @@ func (l *Link) project(ctx context.Context) {
 	if l.Projection == nil {
 		return
 	}
+	said := ""
 	for ctx.Err() == nil {
 		l.mu.Lock()
 		life := l.life
+		turn, interrupt := context.WithCancel(life)
+		l.interrupt = interrupt
+		anew := l.recount
+		l.recount = false
 		l.mu.Unlock()
-		err := l.projectFrom(life)
+		var err error
+		if anew {
+			err = l.Projection.Reset()
+		}
+		unreset := err != nil
+		if !unreset {
+			err = l.projectFrom(turn)
+		}
+		interrupt()
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && life.Err() == nil {
-			l.Log.Warn("outcomes are not counted, trying again", zap.Error(err))
-		}
 		l.mu.Lock()
 		l.live = false
+		if l.recount || life.Err() != nil {
+			l.mu.Unlock()
+			continue
+		}
+		l.recount, l.stalled = unreset, err
 		l.mu.Unlock()
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			l.Log.Warn("outcomes are not counted, trying until they are", zap.Error(err))
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookAgain):
@@ -65,12 +84,51 @@ func (l *Link) projectFrom(ctx context.Context) error {
 			return err
 		}
 	}
-	for !l.goLive(w.last) {
-		if err := l.catchUp(ctx, w, w.last+1); err != nil {
+	for {
+		for !l.goLive(w.last) {
+			if err := l.catchUp(ctx, w, w.last+1); err != nil {
+				return err
+			}
+		}
+		l.counting()
+		if err := w.run(ctx); err != nil {
 			return err
 		}
 	}
-	return w.run(ctx)
+}
+
+// counting notes that the projection goes on.
+func (l *Link) counting() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stalled != nil {
+		l.stalled = nil
+		l.Log.Info("outcomes are counted again")
+	}
+}
+
+// Counting says why outcomes are not counted now; nil where they are, or are being read to be.
+func (l *Link) Counting() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stalled
+}
+
+// Recount makes the projection begin anew, from the oldest outcome that the stream keeps. It does not wait for that.
+func (l *Link) Recount() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recount = true
+	if l.interrupt != nil {
+		l.interrupt()
+	}
+}
+
+// isLive tells whether the engine's reading feeds the projection.
+func (l *Link) isLive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.live
 }
 
 // goLive shares the engine's reading from now on, where nothing lies between it and what is counted.
@@ -139,7 +197,8 @@ func (w *projectionWriter) flush() error {
 	return err
 }
 
-// run writes what the engine's reading brings. What is not written when ctx ends is read again at the next start.
+// run writes what the engine's reading brings, until that has brought more than there was room for: then it returns nil, and
+// what was left out is to be read again. What is not written when ctx ends is read again at the next start.
 func (w *projectionWriter) run(ctx context.Context) error {
 	tick := time.NewTicker(projectEvery)
 	defer tick.Stop()
@@ -149,14 +208,36 @@ func (w *projectionWriter) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return errors.Join(w.flush(), context.Cause(ctx))
 		case r := <-w.link.feed:
-			if r.created.Equal(w.state.Created) {
-				err = w.add(r.Recorded)
-			}
+			err = w.take(r)
 		case <-tick.C:
-			err = w.flush()
+			if err = w.flush(); err == nil && !w.link.isLive() {
+				return w.drain()
+			}
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// take adds what the feed brought. An earlier turn may have left there what has been counted since.
+func (w *projectionWriter) take(r fed) error {
+	if !r.created.Equal(w.state.Created) || r.Seq <= w.last {
+		return nil
+	}
+	return w.add(r.Recorded)
+}
+
+// drain writes what is left in the feed once nothing more comes in.
+func (w *projectionWriter) drain() error {
+	for {
+		select {
+		case r := <-w.link.feed:
+			if err := w.take(r); err != nil {
+				return err
+			}
+		default:
+			return w.flush()
 		}
 	}
 }

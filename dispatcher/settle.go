@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -53,7 +54,7 @@ func (d *Dispatcher) record(j *job, resp endpoint.Response, outcome delivery.Out
 		DeliveryID: j.ID, EventID: j.EventID, EventType: j.EventType, EventSeq: j.EventSeq, Rule: j.Rule, Webhook: j.Webhook,
 		RulesVersion: j.RulesVersion, Run: j.Run, Attempt: j.Attempt, MaxAttempts: d.maxAttempts(j),
 		StartedAt: delivery.At(resp.Started), DurationMS: float64(resp.Duration.Microseconds()) / 1000,
-		Status: resp.Status, Error: resp.Err, Endpoint: j.Endpoint,
+		Status: resp.Status, Error: resp.Err, Endpoint: j.Endpoint, UserID: j.UserID,
 	}
 	if j.hook != nil {
 		r.Endpoint = j.hook.Endpoint
@@ -189,6 +190,15 @@ func (d *Dispatcher) outcomeMessage(id string, outcome delivery.Outcome, rec *de
 		Header: map[string][]string{
 			bus.MsgID: {id}, delivery.HeaderRule: {rec.Rule}, delivery.HeaderWebhook: {rec.Webhook}, delivery.HeaderEndpoint: {rec.Endpoint},
 		},
+	}
+	if id := delivery.HeaderText(rec.EventID); id != "" {
+		m.Header[delivery.HeaderEvent] = []string{id}
+	}
+	if id := delivery.HeaderText(rec.UserID); id != "" {
+		m.Header[delivery.HeaderUser] = []string{id}
+	}
+	if rec.Error == nil || rec.Error.Kind.Posted() {
+		m.Header[delivery.HeaderDuration] = []string{strconv.FormatFloat(rec.DurationMS, 'f', -1, 64)}
 	}
 	if rec.Error != nil {
 		m.Header[delivery.HeaderKind] = []string{string(rec.Error.Kind)}

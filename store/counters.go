@@ -17,56 +17,39 @@ const KindOther delivery.Kind = "other"
 var (
 	outcomes = []delivery.Outcome{delivery.Delivered, delivery.Retrying, delivery.Failed, delivery.Rejected}
 	kinds    = []delivery.Kind{"", delivery.KindTimeout, delivery.KindNetwork, delivery.KindTLS, delivery.KindStatus,
-		delivery.KindBlocked, delivery.KindRender, delivery.KindEvent, delivery.KindCancelled}
+		delivery.KindBlocked, delivery.KindRender, delivery.KindEvent, delivery.KindCancelled, KindOther}
 )
 
 func known(o delivery.Outcome) bool { return slices.Contains(outcomes, o) }
 
-// series is one way of counting: a bucket within bucketProjection whose keys say what was counted, and whose values are
-// numbers in decimal. Another, by minute or by webhook, is another entry of allSeries, and a step of the schema.
-type series struct {
-	name []byte
-	// key tells which counter an outcome adds to. There must be few: a batch costs a read and a write of each it meets.
-	key func(Tally) string
+// kindOf bounds a kind: the text comes from the bus, and without a bound it could fill the store.
+func kindOf(k delivery.Kind) delivery.Kind {
+	if !slices.Contains(kinds, k) {
+		return KindOther
+	}
+	return k
 }
 
-var totals = series{name: []byte("total"), key: func(t Tally) string {
-	kind := t.Kind
-	if !slices.Contains(kinds, kind) {
-		// The text comes from the bus; without a bound it could fill the store.
-		kind = KindOther
-	}
-	return string(t.Outcome) + "/" + string(kind)
-}}
+// bucketTotal holds the counts since the beginning, by outcome and kind, as numbers in decimal.
+var bucketTotal = []byte("total")
 
-var allSeries = []series{totals}
-
-// addCounts adds the outcomes to every series.
-func addCounts(tx *bolt.Tx, batch []Tally) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	p, err := bucket(tx, bucketProjection)
+// addTotals adds the outcomes to the counts since the beginning.
+func addTotals(p *bolt.Bucket, batch []Tally) error {
+	b, err := p.CreateBucketIfNotExists(bucketTotal)
 	if err != nil {
 		return err
 	}
-	for _, sr := range allSeries {
-		b, err := p.CreateBucketIfNotExists(sr.name)
+	sums := map[string]uint64{}
+	for _, t := range batch {
+		sums[string(t.Outcome)+"/"+string(kindOf(t.Kind))]++
+	}
+	for key, n := range sums {
+		have, err := parseCount(b.Get([]byte(key)))
 		if err != nil {
 			return err
 		}
-		sums := map[string]uint64{}
-		for _, t := range batch {
-			sums[sr.key(t)]++
-		}
-		for key, n := range sums {
-			have, err := parseCount(b.Get([]byte(key)))
-			if err != nil {
-				return err
-			}
-			if err := b.Put([]byte(key), strconv.AppendUint(nil, have+n, 10)); err != nil {
-				return err
-			}
+		if err := b.Put([]byte(key), strconv.AppendUint(nil, have+n, 10)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -90,7 +73,7 @@ func readTotals(tx *bolt.Tx) ([]Count, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := p.Bucket(totals.name)
+	b := p.Bucket(bucketTotal)
 	if b == nil {
 		return nil, nil
 	}

@@ -26,12 +26,16 @@ func (id StreamID) Equal(other StreamID) bool {
 type Tally struct {
 	Seq       uint64 // in the stream of outcomes, from 1
 	Time      time.Time
+	ID        string // the outcome's own: what comes again under it is not counted; "" is always counted
 	Outcome   delivery.Outcome
 	Kind      delivery.Kind // "" where there was no error
 	EventType string
 	Rule      string
 	Webhook   string
 	Endpoint  string
+	EventID   string
+	User      string        // the id of the user whom the event is about; "" where it names none
+	Duration  time.Duration // of the attempt; 0 where it is not known
 }
 
 // Stats counts the outcomes of the whole cluster since a time.
@@ -58,12 +62,14 @@ type projectionState struct {
 	Stream StreamID  `json:"stream"`
 	Cursor uint64    `json:"cursor"` // every sequence up to this one has been seen
 	Since  time.Time `json:"since,omitzero"`
+	Rows   uint64    `json:"rows,omitempty"` // in the index
 }
 
 // snapshot is what readers see of the projection, without a transaction.
 type snapshot struct {
-	stats  Stats
-	counts []Count
+	stats    Stats
+	counts   []Count
+	progress Progress
 }
 
 // Begin makes the projection that of stream, counting from since on, and does nothing where it is already. Since is the
@@ -118,11 +124,44 @@ func (s *Store) Apply(stream StreamID, batch []Tally, lastSeq uint64) error {
 			}
 		}
 		st.Cursor = max(st.Cursor, lastSeq)
-		if err := addCounts(tx, fresh); err != nil {
+		if err := s.addOutcomes(tx, &st, fresh); err != nil {
 			return err
 		}
 		return putJSON(tx, bucketProjection, keyState, st)
 	})
+}
+
+// addOutcomes adds new outcomes to every counter and to the index.
+func (s *Store) addOutcomes(tx *bolt.Tx, st *projectionState, fresh []Tally) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	p, err := bucket(tx, bucketProjection)
+	if err != nil {
+		return err
+	}
+	x, err := s.openIndexer(tx)
+	if err != nil {
+		return err
+	}
+	if fresh, err = x.unseen(tx, fresh); err != nil {
+		return err
+	}
+	list := make([]row, 0, len(fresh))
+	for i := range fresh {
+		r, err := x.rowOf(p, &fresh[i])
+		if err != nil {
+			return err
+		}
+		list = append(list, r)
+	}
+	if st.Rows, err = addRows(p, list, st.Rows, s.indexed); err != nil {
+		return err
+	}
+	if err := addTotals(p, fresh); err != nil {
+		return err
+	}
+	return addPeriods(p, fresh, s.now())
 }
 
 // Cursor gives the sequence up to which the stream has been counted, 0 where nothing of it was.
@@ -172,6 +211,7 @@ func (s *Store) project(verb string, fn func(*bolt.Tx) error) error {
 		return err
 	})
 	if err != nil {
+		s.index = nil // it may know what was not written
 		return err
 	}
 	s.snapshot.Store(after) // after the commit: a count that is shown is never lost
@@ -180,6 +220,7 @@ func (s *Store) project(verb string, fn func(*bolt.Tx) error) error {
 
 // restart empties every counter.
 func (s *Store) restart(tx *bolt.Tx, st projectionState) error {
+	s.index = nil
 	st.Since = st.Since.UTC()
 	st.Stream.Created = st.Stream.Created.UTC()
 	if err := tx.DeleteBucket(bucketProjection); err != nil {
@@ -241,7 +282,10 @@ func (s *Store) readSnapshot(tx *bolt.Tx) (*snapshot, error) {
 			sum.Calls += c.N
 		}
 	}
-	return &snapshot{stats: sum, counts: counts}, nil
+	return &snapshot{
+		stats: sum, counts: counts,
+		progress: Progress{Stream: st.Stream, Cursor: st.Cursor, Since: sum.Since, Indexed: st.Rows},
+	}, nil
 }
 
 // checkProjection reads every counter.
@@ -252,5 +296,12 @@ func checkProjection(tx *bolt.Tx) error {
 	if _, err := readTotals(tx); err != nil {
 		return fmt.Errorf("read counts: %w", err)
 	}
-	return nil
+	p, err := bucket(tx, bucketProjection)
+	if err != nil {
+		return err
+	}
+	if err := checkPeriods(p); err != nil {
+		return fmt.Errorf("read counts: %w", err)
+	}
+	return checkIndex(tx)
 }

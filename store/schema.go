@@ -16,7 +16,7 @@ var (
 	bucketVersions   = []byte("versions")   // number, 8 bytes big-endian -> versionRecord
 	bucketSources    = []byte("sources")    // SHA-256 of the text -> the text, compressed
 	bucketRules      = []byte("rules")      // state -> rulesState
-	bucketProjection = []byte("projection") // state -> projectionState, and a bucket for each series of counters
+	bucketProjection = []byte("projection") // state -> projectionState, and buckets of counters and of the index
 )
 
 // The keys of bucketMeta, whose shape no schema changes: every Bellhop must be able to tell an older or newer store.
@@ -38,9 +38,19 @@ type schema struct{ upgrades []upgrade }
 
 func (sc schema) version() int { return len(sc.upgrades) + 1 }
 
-// current is this Bellhop's schema: the first. A step that adds a series of counters also removes the projection's
-// state, so that the bus is counted anew; the bus holds what the counters are made of, and the store does not.
-var current = schema{}
+// current is this Bellhop's schema. A step that adds to the projection also empties it, so that the bus is counted anew; the
+// bus holds what the counters are made of, and the store does not.
+var current = schema{upgrades: []upgrade{
+	emptyProjection, // 2: counters by minute, hour and day, and the index
+}}
+
+func emptyProjection(tx *bolt.Tx) error {
+	if err := tx.DeleteBucket(bucketProjection); err != nil {
+		return err
+	}
+	_, err := tx.CreateBucket(bucketProjection)
+	return err
+}
 
 // metadata is the part of bucketMeta that never changes.
 type metadata struct {

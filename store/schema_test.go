@@ -35,7 +35,10 @@ func readNote(t *testing.T, s *Store) (text string) {
 
 func TestSchemaUpgrades(t *testing.T) {
 	path := dbPath(t)
-	s := openStore(t, path, Options{})
+	s, err := openSchema(t, path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
 	put(t, s, "aaaa00000001", "one")
 	id := s.ID()
 	closeStore(t, s)
@@ -50,7 +53,7 @@ func TestSchemaUpgrades(t *testing.T) {
 		t.Errorf("an upgrade that fails = %v, want its error and which step it was", err)
 	}
 
-	s, err := openSchema(t, path, false, note("b"), note("c"))
+	s, err = openSchema(t, path, false, note("b"), note("c"))
 	if err != nil {
 		t.Fatalf("Open of a store two schemas older = %v, want it upgraded", err)
 	}

@@ -33,6 +33,8 @@ type Options struct {
 	Timeout time.Duration
 	// KeepVersions is how many entries the history of rule sets keeps; 0 means 100. The current one always stays.
 	KeepVersions int
+	// Indexed is how many outcomes the index holds at most, the newest; 0 means 5,000,000, which take 200 MB.
+	Indexed uint64
 	// NoSync leaves out the syncs that make a commit survive a power cut. For tests only.
 	NoSync bool
 	// Now tells the time; nil means time.Now.
@@ -44,6 +46,7 @@ type Store struct {
 	path     string
 	readOnly bool
 	keep     int
+	indexed  uint64
 	now      func() time.Time
 	meta     metadata
 
@@ -53,6 +56,7 @@ type Store struct {
 	// mu makes writers one: a snapshot must be published in the order of its commit.
 	mu     sync.Mutex
 	broken error // a write panicked half way: nothing more is written
+	index  *indexer
 
 	closed   atomic.Bool
 	snapshot atomic.Pointer[snapshot]
@@ -83,7 +87,10 @@ func open(path string, o Options, sc schema) (_ *Store, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{path: path, readOnly: o.ReadOnly, keep: o.KeepVersions, now: o.Now}
+	if o.Indexed == 0 {
+		o.Indexed = defaultIndexed
+	}
+	s := &Store{path: path, readOnly: o.ReadOnly, keep: o.KeepVersions, indexed: o.Indexed, now: o.Now}
 
 	f, created, err := openFile(path, o.ReadOnly)
 	if err != nil {

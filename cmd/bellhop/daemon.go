@@ -75,7 +75,8 @@ func (d *daemon) run(ctx context.Context) (err error) {
 
 	d.http, err = console.Open(console.Options{
 		Listen: s.Console.Listen, Token: s.Console.Token, Socket: filepath.Join(s.DataDir, socketName), Version: buildVersion(),
-		Ready: d.isReady, Stats: d.db.Stats, Rules: keeper, Lanes: d, Gatherer: registry, Log: d.log.Named("console"),
+		ReadToken: s.Console.ReadToken, WidgetToken: s.Console.WidgetToken, EmbedOrigins: s.Console.EmbedOrigins,
+		Ready: d.isReady, Counts: d.db, Rules: keeper, Lanes: d, Gatherer: registry, Log: d.log.Named("console"),
 	})
 	if err != nil {
 		return err

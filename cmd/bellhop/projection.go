@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"time"
 
 	"bellhop/dispatcher/bus"
@@ -28,14 +29,29 @@ func (p projection) Cursor(stream string, created, oldest time.Time) (uint64, er
 func (p projection) Apply(stream string, created time.Time, batch []bus.Recorded, last uint64) error {
 	tallies := make([]store.Tally, 0, len(batch))
 	for _, r := range batch {
-		tallies = append(tallies, store.Tally{
-			Seq: r.Seq, Time: r.Time, Outcome: delivery.Outcome(r.Outcome), Kind: delivery.Kind(first(r.Header, delivery.HeaderKind)),
-			EventType: r.Type, Rule: first(r.Header, delivery.HeaderRule), Webhook: first(r.Header, delivery.HeaderWebhook),
-			Endpoint: first(r.Header, delivery.HeaderEndpoint),
-		})
+		tallies = append(tallies, tallyOf(r))
 	}
 	return p.db.Apply(store.StreamID{Name: stream, Created: created}, tallies, last)
 }
+
+// Reset implements dispatcher.Projection.
+func (p projection) Reset() error { return p.db.Reset() }
+
+// tallyOf is what counts of an outcome.
+func tallyOf(r bus.Recorded) store.Tally {
+	t := store.Tally{
+		Seq: r.Seq, Time: r.Time, ID: r.MsgID, Outcome: delivery.Outcome(r.Outcome), Kind: delivery.Kind(first(r.Header, delivery.HeaderKind)),
+		EventType: r.Type, Rule: first(r.Header, delivery.HeaderRule), Webhook: first(r.Header, delivery.HeaderWebhook),
+		Endpoint: first(r.Header, delivery.HeaderEndpoint), EventID: first(r.Header, delivery.HeaderEvent), User: first(r.Header, delivery.HeaderUser),
+	}
+	if ms, err := strconv.ParseFloat(first(r.Header, delivery.HeaderDuration), 64); err == nil && ms > 0 && ms < maxDurationMS {
+		t.Duration = time.Duration(ms * float64(time.Millisecond))
+	}
+	return t
+}
+
+// maxDurationMS bounds what is believed of a header.
+const maxDurationMS = 1e9
 
 func first(h map[string][]string, name string) string {
 	if v := h[name]; len(v) > 0 {

@@ -41,13 +41,32 @@ func RejectedID(stream string, seq uint64) string {
 	return stream + "-" + strconv.FormatUint(seq, 10) + ".rejected"
 }
 
-// Headers of an outcome's message besides its Nats-Msg-Id, so that counting needs no bodies.
+// Headers of an outcome's message besides its Nats-Msg-Id, so that counting and finding need no bodies.
 const (
 	HeaderRule     = "Bellhop-Rule"
 	HeaderWebhook  = "Bellhop-Webhook"
 	HeaderEndpoint = "Bellhop-Endpoint"
 	HeaderKind     = "Bellhop-Error-Kind"
+	HeaderEvent    = "Bellhop-Event"       // the event's id
+	HeaderUser     = "Bellhop-User"        // the id of the user whom the event is about, where it names one
+	HeaderDuration = "Bellhop-Duration-Ms" // of the attempt, as in duration_ms
 )
+
+// maxHeader bounds an id in a header.
+const maxHeader = 256
+
+// HeaderText makes an id fit for a header: "" where it is too long or holds what no header may.
+func HeaderText(id string) string {
+	if len(id) > maxHeader {
+		return ""
+	}
+	for i := range len(id) {
+		if c := id[i]; c < ' ' || c == 0x7f {
+			return ""
+		}
+	}
+	return strings.TrimSpace(id)
+}
 
 // ParseOutcomeID reads a Nats-Msg-Id that OutcomeID made; false for any other.
 func ParseOutcomeID(s string) (id string, run, attempt int, ok bool) {

@@ -31,6 +31,8 @@ type Job struct {
 	// crash between the two can be mended.
 	Previous json.RawMessage `json:"previous,omitempty"`
 
+	UserID string `json:"user_id,omitempty"` // the id of the event's user; "" where it names none
+
 	Body []byte `json:"-"` // the form, as first rendered
 }
 

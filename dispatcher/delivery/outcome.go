@@ -76,4 +76,6 @@ type Record struct {
 	NextAttemptAt *Stamp  `json:"next_attempt_at,omitempty"`
 	Response      *Body   `json:"response,omitempty"`
 	Request       *Body   `json:"request,omitempty"`
+
+	UserID string `json:"-"` // the id of the event's user, for the message's header alone
 }

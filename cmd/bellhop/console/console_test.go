@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"bellhop/cmd/bellhop/console/api"
+	"bellhop/dispatcher/delivery"
 	"bellhop/store"
 )
 
@@ -37,11 +39,41 @@ func (r *noRules) Rollback(ref string) (api.Version, error) {
 	return api.Version{Number: 2, Of: 1}, nil
 }
 
+// counted is a store that has counted three calls of the last minutes, one of which failed.
+func counted(t *testing.T) *store.Store {
+	t.Helper()
+	db, err := store.Open(filepath.Join(t.TempDir(), "bellhop.db"), store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	now := time.Now()
+	var batch []store.Tally
+	for i := range uint64(3) {
+		one := store.Tally{
+			Seq: i + 1, Time: now.Add(-time.Minute), ID: delivery.OutcomeID(fmt.Sprintf("%032x", i+1), 1, 1), Outcome: delivery.Delivered,
+			EventType: "course.completed", Rule: "crm", Webhook: "a", Endpoint: "https://crm.example.com/x", Duration: 20 * time.Millisecond,
+		}
+		if i == 2 {
+			one.Outcome, one.Kind = delivery.Failed, delivery.KindStatus
+		}
+		batch = append(batch, one)
+	}
+	if err := db.Apply(store.StreamID{Name: "WEBHOOKS", Created: now}, batch, 3); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 func open(t *testing.T, change func(*Options)) (*Server, *Options) {
 	t.Helper()
 	o := Options{
 		Listen: "127.0.0.1:0", Socket: filepath.Join(t.TempDir(), "bellhop.sock"), Version: "test", Ready: func() error { return nil },
-		Stats: func() (store.Stats, error) { return store.Stats{Calls: 3, Errors: 1}, nil }, Rules: &noRules{},
+		Counts: counted(t), Rules: &noRules{},
 		Gatherer: prometheus.NewRegistry(), Log: zap.NewNop(),
 	}
 	if change != nil {
@@ -127,7 +159,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 	}{
 		{"/api/v1/stats", "", 401}, {"/api/v1/stats", "Bearer wrong", 401}, {"/api/v1/stats", "Bearer s3cre", 401},
 		{"/api/v1/stats", "Basic s3cret", 401}, {"/api/v1/stats", "Bearer s3cret", 200}, {"/api/v1/stats", "bearer s3cret", 200},
-		{"/metrics", "", 401}, {"/", "", 401}, {"/healthz", "", 200}, {"/readyz", "", 200},
+		{"/metrics", "", 401}, {"/", "", 200}, {"/api/v1/session", "", 200}, {"/api/v1/openapi.yaml", "", 200}, {"/healthz", "", 200}, {"/readyz", "", 200},
 	} {
 		code, body, _ := ask(t, "GET", s.URL()+tt.path, "", map[string]string{"Authorization": tt.auth, "Host": "bellhop.example.com"})
 		if code != tt.want {
@@ -159,7 +191,7 @@ func TestWritesNeedTheHeader(t *testing.T) {
 		want         int
 	}{
 		{"", `{"version":"1"}`, 403}, {"0", `{"version":"1"}`, 403}, {"1", `{"version":"1"}`, 200}, {"1", `{}`, 400}, {"1", `{"x":1}`, 400},
-		{"1", strings.Repeat(" ", 2<<20), 400},
+		{"1", strings.Repeat(" ", 2<<20), 413}, {"1", `{"version":"1"} {}`, 400},
 	} {
 		code, _, h := ask(t, "POST", s.URL()+api.RollbackPath, tt.body, map[string]string{api.WriteHeader: tt.header})
 		if code != tt.want {

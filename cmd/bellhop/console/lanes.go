@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"bellhop/cmd/bellhop/console/api"
@@ -27,13 +26,15 @@ func (s *Server) lanes(w http.ResponseWriter, r *http.Request) {
 func (s *Server) hold(pause bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var body api.LaneRef
-		dec := json.NewDecoder(r.Body)
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&body); err != nil || body.Endpoint == "" {
-			problem(w, http.StatusBadRequest, `the body must be {"endpoint": "https://HOST"}`)
+		const shape = `{"endpoint": "https://HOST"}`
+		if !read(w, r, &body, shape) {
 			return
 		}
-		lane, err := s.o.Lanes.Hold(r.Context(), body.Endpoint, pause, caller(r))
+		if body.Endpoint == "" {
+			problem(w, http.StatusBadRequest, "the body must be "+shape)
+			return
+		}
+		lane, err := s.o.Lanes.Hold(r.Context(), body.Endpoint, pause, callerOf(r).by)
 		if err != nil {
 			s.fail(w, err)
 			return

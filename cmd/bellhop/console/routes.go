@@ -14,12 +14,19 @@ import (
 	"bellhop/store"
 )
 
-func (s *Server) routes() http.Handler {
+// routes makes the handlers of one door.
+func (s *Server) routes(a *access) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.o.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /api/v1/stats", s.stats)
+	mux.HandleFunc("GET "+api.SessionPath, s.session(a))
+	mux.HandleFunc("POST "+api.SessionPath, s.signIn(a))
+	mux.HandleFunc("DELETE "+api.SessionPath, s.signOut)
+	mux.HandleFunc("GET "+api.StatsPath, s.stats)
+	mux.HandleFunc("GET "+api.SeriesPath, s.series)
+	mux.HandleFunc("GET "+api.BreakdownPath, s.breakdown)
+	mux.HandleFunc("GET "+api.LatencyPath, s.latency)
 	mux.HandleFunc("GET "+api.RulesPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, s.o.Rules.InForce()) })
 	mux.HandleFunc("GET "+api.RulesPath+"/{name}", s.rule)
 	mux.HandleFunc("GET "+api.VersionsPath, s.versions)
@@ -28,7 +35,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET "+api.LanesPath, s.lanes)
 	mux.HandleFunc("POST "+api.PausePath, s.hold(true))
 	mux.HandleFunc("POST "+api.ResumePath, s.hold(false))
-	mux.HandleFunc("GET /api/v1/openapi.yaml", s.describe)
+	mux.HandleFunc("GET "+api.DescriptionPath, s.describe)
 	s.page(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, r.Method+" "+r.URL.Path+" is not here")
@@ -42,15 +49,6 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	text(w, http.StatusOK, "ready\n")
-}
-
-func (s *Server) stats(w http.ResponseWriter, _ *http.Request) {
-	stats, err := s.o.Stats()
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	answer(w, stats)
 }
 
 func (s *Server) rule(w http.ResponseWriter, r *http.Request) {
@@ -82,10 +80,12 @@ func (s *Server) version(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) rollback(w http.ResponseWriter, r *http.Request) {
 	var body api.Rollback
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&body); err != nil || body.Version == "" {
-		problem(w, http.StatusBadRequest, `the body must be {"version": "NUMBER OR DIGEST"}`)
+	const shape = `{"version": "NUMBER OR DIGEST"}`
+	if !read(w, r, &body, shape) {
+		return
+	}
+	if body.Version == "" {
+		problem(w, http.StatusBadRequest, "the body must be "+shape)
 		return
 	}
 	v, err := s.o.Rules.Rollback(body.Version)
@@ -93,16 +93,30 @@ func (s *Server) rollback(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	s.o.Log.Info("rules rolled back", zap.Uint64("version", v.Number), zap.Uint64("to", v.Of), zap.String("by", caller(r)))
+	s.o.Log.Info("rules rolled back", zap.Uint64("version", v.Number), zap.Uint64("to", v.Of), zap.String("by", callerOf(r).by))
 	answer(w, v)
 }
 
-// caller names who asked, for the log.
-func caller(r *http.Request) string {
-	if r.RemoteAddr == "" || r.RemoteAddr == "@" {
-		return "the Unix socket"
+// read reads a request's body, and answers with what it must be where it is not that.
+func read(w http.ResponseWriter, r *http.Request, into any, shape string) bool {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more follows behind it")
+		}
 	}
-	return r.RemoteAddr
+	if err == nil {
+		return true
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		problem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes", large.Limit))
+		return false
+	}
+	problem(w, http.StatusBadRequest, fmt.Sprintf("the body must be %s: %v", shape, err))
+	return false
 }
 
 // fail answers with what an error means to who asked.

@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 
 	"bellhop/cmd/bellhop/console/api"
-	"bellhop/store"
 )
 
 // Rules is what the console asks of the rules in force.
@@ -30,12 +29,16 @@ type Rules interface {
 // Options configures a Server.
 type Options struct {
 	Listen  string // host:port; "" is no console
-	Token   string // asked of every request on Listen; "" asks for a loopback Host instead
+	Token   string // asked for on Listen; "" asks for a loopback Host instead
 	Socket  string // the Unix socket's path, mode 0600
 	Version string
 
+	ReadToken    string   // allows reading
+	WidgetToken  string   // allows reading counts
+	EmbedOrigins []string // whose pages may frame the widget
+
 	Ready    func() error // nil error: connected and consuming
-	Stats    func() (store.Stats, error)
+	Counts   Counts
 	Rules    Rules
 	Lanes    Lanes
 	Gatherer prometheus.Gatherer
@@ -63,12 +66,12 @@ type Server struct {
 // Open listens and serves. A socket that a dead daemon left is replaced; a live one is an error.
 func Open(o Options) (*Server, error) {
 	s := &Server{o: o, failed: make(chan error, 2)}
-	mux := s.routes()
+	local := &access{local: true}
 	socket, err := listenSocket(o.Socket)
 	if err != nil {
 		return nil, err
 	}
-	s.serve(socket, guard(mux, access{local: true}))
+	s.serve(socket, s.guard(s.routes(local), local))
 	if o.Listen == "" {
 		return s, nil
 	}
@@ -77,7 +80,8 @@ func Open(o Options) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("the console cannot listen: set console.listen to a free address, or to \"\" for none: %w", err), s.Close())
 	}
 	s.url = "http://" + l.Addr().String()
-	s.serve(l, guard(mux, access{token: o.Token}))
+	public := newAccess(&o)
+	s.serve(l, s.guard(s.routes(public), public))
 	return s, nil
 }
 

@@ -11,6 +11,24 @@ const (
 	LanesPath    = "/api/v1/lanes"          // GET: LaneList
 	PausePath    = "/api/v1/lanes/pause"    // POST LaneRef: Lane
 	ResumePath   = "/api/v1/lanes/resume"   // POST LaneRef: Lane
+
+	StatsPath       = "/api/v1/stats"             // GET: counts of the whole cluster
+	SeriesPath      = "/api/v1/series"            // GET: Series
+	BreakdownPath   = "/api/v1/breakdown"         // GET: Breakdown
+	LatencyPath     = "/api/v1/latency"           // GET: Latency
+	DeliveriesPath  = "/api/v1/deliveries"        // GET: DeliveryList; GET DeliveriesPath/{id}: Delivery; POST .../retry, .../cancel
+	StreamPath      = "/api/v1/deliveries/stream" // GET: server-sent events
+	PendingPath     = "/api/v1/pending"           // GET: PendingList
+	OperationsPath  = "/api/v1/operations"        // GET: OperationList; POST OperationRequest: OperationCount or Operation
+	DiffPath        = "/api/v1/rules/diff"        // GET: Diff
+	TryPath         = "/api/v1/try"               // POST TryRequest: TryResult
+	EventsPath      = "/api/v1/events"            // GET: EventList; GET EventsPath/{seq}: Event
+	EventTypesPath  = "/api/v1/event-types"       // GET: EventTypes
+	StatusPath      = "/api/v1/status"            // GET: Status
+	DaemonsPath     = "/api/v1/daemons"           // GET: DaemonList
+	RebuildPath     = "/api/v1/rebuild"           // POST: Projection
+	SessionPath     = "/api/v1/session"           // GET, POST, DELETE: Session
+	DescriptionPath = "/api/v1/openapi.yaml"      // GET: what describes all of these
 )
 
 // WriteHeader must be on every request that changes something, with the value 1: no form on a foreign page can set it.
@@ -24,6 +42,7 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	Next   string `json:"next,omitempty"` // what to try
 }
 
 // RuleList is the answer of GET RulesPath.
