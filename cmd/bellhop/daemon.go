@@ -34,6 +34,7 @@ type daemon struct {
 	server *bus.Server // nil: an external one
 	db     *store.Store
 	bus    *bus.Bus
+	client *endpoint.Client
 	engine *dispatcher.Dispatcher
 	link   *dispatcher.Link
 	http   *console.Server
@@ -91,6 +92,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	if err := d.openEngine(ctx, metrics, inForce); err != nil {
 		return d.unlessStopped(ctx, err)
 	}
+	defer d.client.Close()
 	keeper.mu.Lock()
 	d.engine.SetRules(inForce)
 	keeper.put = d.engine.SetRules
@@ -183,14 +185,17 @@ func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, ru
 	lanes := map[string]dispatcher.Limit{}
 	for _, l := range s.Delivery.Lanes {
 		lanes[l.Endpoint] = dispatcher.Limit{Concurrency: l.Concurrency, Rate: l.Rate}
+		// As many connections stay open as are used at a time.
+		client.PerEndpoint = max(client.PerEndpoint, l.Concurrency)
 	}
+	d.client = endpoint.NewClient(client)
 	b := d.bus
 	d.engine = dispatcher.New(dispatcher.Bus{
 		Outcomes: b, Schedule: b, Waiting: b, Holds: b, BusyLanes: b.BusyLanes,
 		Events: func() (dispatcher.Source, error) { return b.Events() },
 		Due:    func() (dispatcher.Source, error) { return b.Due() },
 		Lane:   func(token string) (dispatcher.Source, error) { return b.Lane(token) },
-	}, endpoint.NewClient(client), dispatcher.Options{
+	}, d.client, dispatcher.Options{
 		Node: s.Node, UserAgent: "bellhop/" + buildVersion(), EventStream: s.Events.Stream, EventPrefix: s.Events.Prefix,
 		EventCreated: created, MaxEvent: int(s.Events.MaxBytes), ResultPrefix: s.Results.Prefix,
 		RequestBody: s.Results.RequestBody, ResponseBody: s.Results.ResponseBody,

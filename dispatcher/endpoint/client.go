@@ -53,6 +53,7 @@ type ClientOptions struct {
 // Client POSTs to endpoints through one shared transport: keep-alive, no redirects, addresses checked at dial time.
 // It is safe for concurrent use.
 type Client struct {
+	direct    *direct // HTTP/1.1 without a proxy; nil: none
 	transport *http.Transport
 	guard     guard
 	proxied   bool
@@ -86,7 +87,9 @@ func NewClient(o ClientOptions) *Client {
 	}
 	if o.Proxy != nil {
 		d.useProxy(c.transport, o.Proxy)
+		return c
 	}
+	c.direct = &direct{dialer: d, idle: newPool(o.PerEndpoint, c.transport.MaxIdleConns, idleTimeout)}
 	return c
 }
 
@@ -126,6 +129,12 @@ func (c *Client) Post(ctx context.Context, r Request) Response {
 }
 
 func (c *Client) post(ctx context.Context, r Request, out *Response) {
+	if c.direct != nil && r.URL.Wire != nil && r.URL.Wire.Scheme == "http" {
+		if err := c.direct.post(ctx, &r, out); err != nil {
+			out.Err = failure{timeout: r.Timeout, quiet: r.URL.quiet}.classify(ctx, err)
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.Timeout, errAttemptTimeout)
 	defer cancel()
 
@@ -150,7 +159,7 @@ func (c *Client) post(ctx context.Context, r Request, out *Response) {
 	defer func() { _ = resp.Body.Close() }()
 
 	out.Status = resp.StatusCode
-	out.RetryAfter = retryAfter(resp, time.Now())
+	out.RetryAfter = retryAfter(resp.StatusCode, resp.Header.Get("Retry-After"), time.Now())
 	out.Body, out.Truncated = readBody(resp)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		out.Err = &delivery.Error{Kind: delivery.KindStatus, Message: statusText(resp.StatusCode)}
@@ -166,7 +175,12 @@ func (r Request) check() error {
 }
 
 // Close ends idle connections. Attempts under way are not touched; their connections end when they do.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	if c.direct != nil {
+		c.direct.idle.close()
+	}
+	c.transport.CloseIdleConnections()
+}
 
 // payload is a body that net/http can rewind without knowing what it is.
 type payload struct{ bytes.Reader }
@@ -204,14 +218,10 @@ func wireHeader(headers []Header) http.Header {
 	values := make([]string, len(headers))
 	for i, header := range headers {
 		name := header.Name
-		switch {
-		case strings.EqualFold(name, "User-Agent"):
+		if strings.EqualFold(name, "User-Agent") {
 			name = "User-Agent" // else net/http adds its own
-		case name == "Idempotency-Key", name == "X-Idempotency-Key":
-			// Under these very names net/http takes a POST for one to be sent again by itself after the server may
-			// have handled it. In lower case they say the same to the receiver and nothing to net/http.
-			name = strings.ToLower(name)
 		}
+		name = wireName(name)
 		if have, ok := h[name]; ok {
 			h[name] = append(have, header.Value)
 			continue

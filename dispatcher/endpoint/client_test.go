@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,13 @@ import (
 	"bellhop/dispatcher/delivery"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(receiverEnv) != "" {
+		receive()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var loopback = prefixes("127.0.0.0/8", "::1/128")
 
@@ -27,6 +34,9 @@ func newClient(t testing.TB, o ClientOptions) *Client {
 		o.AllowNetworks = loopback
 	}
 	c := NewClient(o)
+	if os.Getenv(netHTTPEnv) != "" {
+		c.direct = nil
+	}
 	t.Cleanup(c.Close)
 	return c
 }
@@ -203,8 +213,7 @@ func TestPostRetryAfter(t *testing.T) {
 		{503, "Sun, 01 Mar 2026 11:00:00 GMT", 0}, {503, "Sun, 01 Mar 2026 18:00:00 GMT", time.Hour},
 		{500, "120", 0}, {200, "120", 0}, {302, "120", 0},
 	} {
-		resp := &http.Response{StatusCode: tt.status, Header: http.Header{"Retry-After": {tt.value}}}
-		if got := retryAfter(resp, now); got != tt.want {
+		if got := retryAfter(tt.status, tt.value, now); got != tt.want {
 			t.Errorf("Retry-After: %q with %d = %v, want %v", tt.value, tt.status, got, tt.want)
 		}
 	}

@@ -41,11 +41,11 @@ func readBody(resp *http.Response) (kept []byte, truncated bool) {
 
 // retryAfter reads RFC 9110, 10.2.3, where this daemon heeds it. A date counts from now, by the local clock: the next
 // attempt is scheduled by that clock too.
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
-	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+func retryAfter(status int, value string, now time.Time) time.Duration {
+	if status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
 		return 0
 	}
-	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
+	value = strings.TrimSpace(value)
 	if value == "" {
 		return 0
 	}
