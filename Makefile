@@ -8,7 +8,7 @@ LINT    := $(GO) tool -modfile=.ci/lint.mod golangci-lint
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fuzz bench bench-guard profile microbench clean
+.PHONY: help build run test soak lint fuzz bench bench-guard profile microbench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
@@ -21,6 +21,11 @@ run: build ## build, and run everything in one process
 
 test: ## run all tests with the race detector; goroutine leaks and broken stores fail them
 	$(GO) test -race -timeout 8m ./...
+
+# Everything is killed, filled up, stopped and cut off under full load; SOAK=name runs one scenario, BELLHOP_SEED=n other kills.
+SOAK ?=
+soak: ## break everything under full load, for half an hour, and print what was lost
+	BELLHOP_SOAK=1 $(GO) test -count=1 -timeout 3h -v -run '^TestFaults$$/$(SOAK)' ./cmd/bellhop
 
 lint: ## formatting, go vet, golangci-lint, and govulncheck where its data can be had
 	@unformatted=$$(gofmt -l .); \

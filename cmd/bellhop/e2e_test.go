@@ -43,13 +43,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Skip("-short")
 	}
 	t.Parallel()
-	dir := t.TempDir()
-	bin := e2e{bellhop: filepath.Join(dir, "bellhop"), nats: filepath.Join(dir, "nats-server")}
-	for out, pkg := range map[string]string{bin.bellhop: ".", bin.nats: "github.com/nats-io/nats-server/v2"} {
-		if text, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
-			t.Fatalf("go build %s: %v\n%s", pkg, err, text)
-		}
-	}
+	bin := binaries(t)
 	everywhere := map[string]func(*world){
 		"three encodings":               threeEncodings,
 		"published by command":          publishedByCommand,
@@ -119,6 +113,11 @@ type world struct {
 	srv  *process // the external server; nil where it is embedded
 	nc   *nats.Conn
 	js   jetstream.JetStream
+
+	// Of fault tests.
+	table    *faultTable
+	scenario string
+	losses   int
 }
 
 // newWorld makes the folder, the receiver and, where it is not embedded, the server.

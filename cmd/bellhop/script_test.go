@@ -21,6 +21,7 @@ type leakChecked struct{ m *testing.M }
 
 func (l leakChecked) Run() int {
 	status := l.m.Run()
+	removeBinaries()
 	if err := goleak.Find(); err != nil && status == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1
