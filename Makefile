@@ -22,10 +22,10 @@ run: build ## build, and run everything in one process
 test: ## run all tests with the race detector; goroutine leaks and broken stores fail them
 	$(GO) test -race -timeout 8m ./...
 
-# Everything is killed, filled up, stopped and cut off under full load; SOAK=name runs one scenario, BELLHOP_SEED=n other kills.
-SOAK ?=
+# Everything is killed, filled up, stopped and cut off under full load; ONLY=name runs one scenario, SOAK_SEED=n kills at other points.
+ONLY ?=
 soak: ## break everything under full load, for half an hour, and print what was lost
-	BELLHOP_SOAK=1 $(GO) test -count=1 -timeout 3h -v -run '^TestFaults$$/$(SOAK)' ./cmd/bellhop
+	SOAK=1 $(GO) test -count=1 -timeout 3h -v -run '^TestFaults$$/$(ONLY)' ./cmd/bellhop
 
 lint: ## formatting, go vet, golangci-lint, and govulncheck where its data can be had
 	@unformatted=$$(gofmt -l .); \

@@ -16,7 +16,7 @@ import (
 )
 
 // soak runs the fault tests in full instead of bounded: minutes of load, a table at the end. make soak sets it.
-var soak = os.Getenv("BELLHOP_SOAK") != ""
+var soak = os.Getenv("SOAK") != ""
 
 // TestFaults breaks what the built program stands on, under load, and then takes stock: what came to the receivers against
 // what the bus recorded. Nothing may be lost, every delivery has one final outcome, and only what was in flight may be POSTed
@@ -40,10 +40,22 @@ func TestFaults(t *testing.T) {
 		{"kill -9 of the daemon", killedAgainAndAgain, external},
 		{"three daemons", threeDaemons, external},
 		{"stopped daemon hands over", func(w *world) { handsOver(w, sigterm) }, external},
+		{"bus killed", func(w *world) { busAway(w, sigkill) }, external},
+		{"bus frozen", func(w *world) { busAway(w, sigstop) }, external},
+		{"bus slow", busSlow, external},
+		{"outcomes refused", outcomesRefused, external},
+		{"outcomes limited", outcomesLimited, external},
+		{"cluster loses a leader", clusterLosesLeader, embedded},
+		{"disk of the bus full", busDiskFull, embedded},
 		{"killed daemon's work taken over", func(w *world) { handsOver(w, sigkill) }, external},
 	}
+	together = append(together, scenario{"paused everywhere", pausedEverywhere, external})
 	// Measured against each other: nothing else of this test may run beside them.
-	alone := []scenario{}
+	alone := []scenario{
+		{"isolation", isolation, external},
+		{"fair among endpoints", fairness, external},
+		{"limits", limits, external},
+	}
 
 	run := func(s scenario) {
 		if !t.Run(s.name, func(t *testing.T) {
@@ -54,7 +66,8 @@ func TestFaults(t *testing.T) {
 			table.add(faultRow{scenario: s.name, note: "FAILED"})
 		}
 	}
-	limit := 3
+	// They wait more than they work.
+	limit := 6
 	if soak {
 		// Alone each, so that what one measures is not another's load.
 		limit = 1
@@ -85,12 +98,12 @@ func scale[T any](bounded, full T) T {
 	return bounded
 }
 
-// seed makes what is random the same in every run; BELLHOP_SEED sets another.
+// seed makes what is random the same in every run; SOAK_SEED sets another.
 func seed(w *world) *rand.Rand {
 	var n uint64 = 1
-	if s := os.Getenv("BELLHOP_SEED"); s != "" {
+	if s := os.Getenv("SOAK_SEED"); s != "" {
 		if _, err := fmt.Sscan(s, &n); err != nil {
-			w.Fatalf("BELLHOP_SEED=%q: %v", s, err)
+			w.Fatalf("SOAK_SEED=%q: %v", s, err)
 		}
 	}
 	h := fnv.New64a()
@@ -215,4 +228,21 @@ func (d *daemonProcess) kill(name string) fault {
 	d.stop(sigkill)
 	f.to = time.Now()
 	return f
+}
+
+// peakMemory is the most memory that a process has had, in bytes; 0 where the system does not say.
+func peakMemory(p *process) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			var kb int64
+			if _, err := fmt.Sscan(rest, &kb); err == nil {
+				return kb << 10
+			}
+		}
+	}
+	return 0
 }

@@ -184,3 +184,10 @@ func (to *witness) gap(from, until time.Time) time.Duration {
 	}
 	return longest
 }
+
+// now is how many calls are under way.
+func (to *witness) now() int {
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	return to.open
+}

@@ -118,6 +118,7 @@ type world struct {
 	table    *faultTable
 	scenario string
 	losses   int
+	monitor  string // host:port of the external server's monitoring
 }
 
 // newWorld makes the folder, the receiver and, where it is not embedded, the server.
@@ -149,7 +150,11 @@ func newWorld(t *testing.T, bin e2e, k kind) *world {
 func (w *world) startNATS(binary string, args ...string) {
 	w.Helper()
 	_, port, _ := net.SplitHostPort(w.nats)
-	cmd := exec.Command(binary, append([]string{"-a", "127.0.0.1", "-p", port, "-js", "-sd", filepath.Join(w.dir, "nats")}, args...)...)
+	if w.monitor == "" {
+		w.monitor = freeAddr(w.T)
+	}
+	_, monitor, _ := net.SplitHostPort(w.monitor)
+	cmd := exec.Command(binary, append([]string{"-a", "127.0.0.1", "-p", port, "-m", monitor, "-js", "-sd", filepath.Join(w.dir, "nats")}, args...)...)
 	w.srv = start(w.T, cmd)
 	w.until(10*time.Second, "nats-server takes connections", func() bool {
 		c, err := net.Dial("tcp", w.nats)
@@ -187,6 +192,15 @@ func (w *world) rules(yaml string) {
 	if err := os.Rename(name+".new", name); err != nil {
 		w.Fatal(err)
 	}
+}
+
+func (w *world) read(name string) string {
+	w.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return string(text)
 }
 
 func (w *world) write(name, text string) {
