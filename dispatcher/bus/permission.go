@@ -114,7 +114,8 @@ func (b *Bus) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 }
 
 // mayWork finds out whether the user may do all that the daemon will do later, before there is something to lose. Each subject
-// gets a body that whoever listens to it cannot read, and refuses.
+// gets a body that whoever listens to it cannot read, and refuses; a purge, which takes any such body for "everything", one that
+// names a subject on which nothing ever waits.
 func (b *Bus) mayWork(ctx context.Context) error {
 	t := b.top
 	publish := []string{
@@ -132,7 +133,11 @@ func (b *Bus) mayWork(ctx context.Context) error {
 	}
 	mark := b.denied.mark()
 	for _, subject := range publish {
-		if err := b.nc.PublishRequest(subject, b.nc.NewInbox(), []byte("-")); err != nil {
+		body := "-"
+		if strings.HasPrefix(subject, "$JS.API.STREAM.PURGE.") {
+			body = fmt.Sprintf(`{"filter":%q}`, t.atSubject("probe"))
+		}
+		if err := b.nc.PublishRequest(subject, b.nc.NewInbox(), []byte(body)); err != nil {
 			return fmt.Errorf("try what the user may do: %w", err)
 		}
 	}
