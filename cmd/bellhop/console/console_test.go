@@ -125,7 +125,7 @@ func TestAnswers(t *testing.T) {
 		want         int
 		holds        string
 	}{
-		{"GET", "/healthz", 200, "ok"}, {"GET", "/readyz", 200, "ready"}, {"GET", "/metrics", 200, ""}, {"GET", "/", 200, "Bellhop test"},
+		{"GET", "/healthz", 200, "ok"}, {"GET", "/readyz", 200, "ready"}, {"GET", "/metrics", 200, ""}, {"GET", "/", 200, "<title>Bellhop</title>"},
 		{"GET", "/api/v1/stats", 200, `"calls":3,"errors":1`}, {"GET", "/api/v1/rules", 200, `"rules":[]`},
 		{"GET", "/api/v1/rules/crm", 200, `"name":"crm"`}, {"GET", "/api/v1/rules/none", 404, `"detail":"rule \"none\" not found"`},
 		{"GET", "/api/v1/rules/versions/9", 404, "no such version"}, {"GET", "/nothing", 404, "is not here"},

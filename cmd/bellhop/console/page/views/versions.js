@@ -1,0 +1,47 @@
+// Every accepted set of rules, and what changed between two.
+import { get, post } from '../lib/api.js'
+import { fill, h } from '../lib/dom.js'
+import { read } from '../lib/filters.js'
+import { plural } from '../lib/format.js'
+import { action, badge, confirm, empty, head, loading, notice, panel, show, table, time } from '../lib/ui.js'
+
+export function view({ root, query, signal, title, session, go }) {
+	title('History of the rules')
+	let asked = {}
+	const list = h('div', loading(6))
+	const changed = h('div', loading(6))
+	const between = h('small')
+	fill(root, head('History of the rules'), h('div.cols', h('div.c5', panel('Versions', null, list)), h('div.c7', panel('What changed', between, changed))))
+
+	const back = (n) => action('Put back', async () => {
+		if (!(await confirm(`Put version ${n} back in force?`, 'On this daemon, until its rule files next change. It survives a restart.', 'Put back', '.danger'))) return
+		const now = await post('/rules/rollback', { version: String(n) })
+		notice(`Version ${n} is in force again, as version ${now.number}.`, 'ok')
+		go('/versions')
+	}, '', { 'aria-label': `Put version ${n} back` })
+	const take = (q) => {
+		asked = read(q, ['from', 'to'])
+		show(list, signal, async () => {
+			const { items } = await get('/rules/versions', null, signal)
+			if (!items.length) return empty('No version yet')
+			const chosen = items.find((v) => (asked.to ? String(v.number) === asked.to || v.digest === asked.to : v.current))
+			return table('Versions, newest first', ['Version', 'In force from', 'Holds', '~Do.num'], items.map((v) => [
+				h('a', { href: `/versions?to=${v.number}`, title: v.digest, 'aria-current': v === chosen ? 'true' : null }, `Version ${v.number}`),
+				[time(v.at), h('span.sub', v.of ? `version ${v.of} put back` : v.origin)], [plural(v.rules, 'rule'), h('span.sub', plural(v.webhooks, 'webhook'))],
+				v.current ? badge('ok', 'In force') : session.can_write && back(v.number),
+			]), '.hover')
+		})
+		show(changed, signal, async () => {
+			const d = await get('/rules/diff', asked, signal)
+			fill(between, d.from ? `from version ${d.from} to version ${d.to}` : `version ${d.to}, the first`)
+			return d.files.length ? d.files.map((f) => [h('h3.file', h('code', f.path)), h('pre.diff', { tabindex: '0' }, lines(f.diff))]) : empty('Nothing differs')
+		})
+	}
+	take(query)
+	return take
+}
+
+// lines marks what a unified diff adds and takes away; the sign at the front stays.
+function lines(text) {
+	return text.trimEnd().split('\n').filter((l) => !/^(---|\+\+\+) /.test(l)).map((l) => h({ '+': 'ins', '-': 'del', '@': 'span.muted' }[l[0]] ?? 'span', l + '\n'))
+}
