@@ -75,7 +75,9 @@ func TestEndToEnd(t *testing.T) {
 		"killed with POST under way": killedDuringPost,
 	}
 	// These need a server that lives on, or dies, without the daemon.
-	apart := map[string]func(*world){"server restarts": serverRestarts, "takeover": takeover}
+	apart := map[string]func(*world){
+		"server restarts": serverRestarts, "takeover": takeover, "documented permissions": documentedPermissions,
+	}
 
 	// They wait far more than they work: more of them than processors run at a time.
 	slots := make(chan struct{}, 10)
