@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,22 +33,39 @@ func (a *app) load() (*config.Loaded, error) {
 func (a *app) settings() (*config.Settings, error) {
 	loaded, err := a.load()
 	if err != nil {
-		return nil, configError(err)
+		return nil, a.configError(err)
 	}
 	return &loaded.Settings, nil
 }
 
-// configError hints at the command that lists what is wrong.
-func configError(err error) error {
+// configError hints at the command that lists what is wrong, with the same file.
+func (a *app) configError(err error) error {
 	var problems *config.Problems
 	if errors.As(err, &problems) && len(problems.List) > 1 {
 		err = fmt.Errorf("the configuration has %s:\n%w", count(len(problems.List), "error"), err)
 	}
-	if problems != nil && !slices.ContainsFunc(problems.List, func(p config.Problem) bool { return p.Origin.Layer != config.FromFlag }) {
-		// Nothing is wrong but the command line.
-		err = usageError{err: err}
+	switch {
+	case problems != nil && !slices.ContainsFunc(problems.List, func(p config.Problem) bool { return p.Origin.Layer != config.FromFlag }):
+		// Nothing is wrong but the command line: the command's own help says what belongs there.
+		return usageError{err: err}
+	case a.configPath == "":
+		return withHint(err, "bellhop config check")
 	}
-	return withHint(err, "bellhop config check")
+	if _, statErr := os.Stat(a.configPath); statErr != nil {
+		return withHint(err, "--config with a file that is there, or without it for the defaults")
+	}
+	return withHint(err, "bellhop config check --config "+shellWord(a.configPath))
+}
+
+// shellWord makes a name fit to be copied into a shell.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@%+~", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func newConfigShowCmd(a *app) *cobra.Command {
@@ -60,7 +79,7 @@ func newConfigShowCmd(a *app) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			loaded, err := a.load()
 			if err != nil {
-				return configError(err)
+				return a.configError(err)
 			}
 			if out.json() {
 				return printJSON(a.stdout, loaded.Entries())

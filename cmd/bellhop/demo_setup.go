@@ -91,7 +91,7 @@ func (d *demo) configure(a *app, dir string) (anyConsole bool, err error) {
 	}
 	loaded, err := config.Load(config.LoadOptions{File: file, Environ: demoShortened, Flags: a.flags})
 	if err != nil {
-		return false, configError(err)
+		return false, a.configError(err)
 	}
 	s := loaded.Settings
 	s.DataDir, s.Rules, s.SecretsDir = filepath.Join(dir, demoData), []string{filepath.Join(dir, "rules")}, filepath.Join(dir, "secrets")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -52,6 +53,9 @@ document goes out as it is; any other object is the event's data. The server is 
 			}
 			if err := checkType(eventType); err != nil {
 				return err
+			}
+			if strings.ContainsFunc(id, unicode.IsControl) {
+				return usagef("--id %q has a control character", id)
 			}
 			if parallel < 1 {
 				return usagef("--parallel %d, at least 1", parallel)
@@ -220,6 +224,15 @@ func printAcks(a *app, out *output, eventType string, acks []published) error {
 	return err
 }
 
+// hintServer points to the settings where the server is there but would not have us, or is another's; else to the daemon, which
+// brings the server.
+func hintServer(err error, s *config.Settings) error {
+	if text := err.Error(); s.NATS.URL != "" || strings.Contains(text, "refused the credentials") || strings.Contains(text, "TLS with NATS") {
+		return withHint(err, "bellhop config show, for the keys of nats")
+	}
+	return withHint(err, "bellhop serve")
+}
+
 // hintStream points to the daemon where the stream is not there yet: it makes it.
 func hintStream(err error) error {
 	if err != nil && (strings.Contains(err.Error(), "no response from stream") || strings.Contains(err.Error(), "no responders")) {
@@ -253,13 +266,10 @@ func (a *app) connect(ctx context.Context, s *config.Settings, name string) (b *
 	}
 	o.Name = name
 	b, err = bus.Connect(ctx, o)
-	switch {
-	case err == nil:
-		return b, b.Close, nil
-	case s.NATS.URL != "":
-		return nil, nil, withHint(err, "bellhop config show, for nats.url and its credentials")
+	if err != nil {
+		return nil, nil, hintServer(err, s)
 	}
-	return nil, nil, withHint(err, "bellhop serve")
+	return b, b.Close, nil
 }
 
 // busOptions says how to reach the server of the configuration: nats.url, else the embedded server's address.

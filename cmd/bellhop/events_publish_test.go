@@ -94,6 +94,32 @@ func TestEventsPublishWithoutStream(t *testing.T) {
 	}
 }
 
+func TestEventsPublishSaysWhatToTry(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", User: "ann", Password: "hunter2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	listen := strings.TrimPrefix(server.URL(), "nats://")
+	for _, tt := range []struct {
+		name string
+		args []string
+		want int
+		errs string
+	}{
+		// An id is a header: a line feed in it would end the header, or silently become something else.
+		{"a line feed in the id", []string{"--id", "a\nb"}, exitUsage, "bellhop: --id \"a\\nb\" has a control character\ntry: bellhop events publish --help\n"},
+		// The server is there: to start one is no help.
+		{"a wrong password", []string{"--nats.listen", listen, "--nats.user", "ann", "--nats.password", "x"}, exitFailed, "\ntry: bellhop config show, for the keys of nats\n"},
+		{"nobody there", []string{"--nats.listen", "127.0.0.1:1"}, exitFailed, "\ntry: bellhop serve\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bellhop(t, `{"a":1}`, append([]string{"events", "publish", "--type", "course.completed"}, tt.args...)...).wants(t, tt.want, "", tt.errs)
+		})
+	}
+}
+
 // fakeBus confirms everything but one document.
 type fakeBus struct {
 	fails string

@@ -43,9 +43,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	status := exitFailed
 	if errors.As(err, &usage) {
 		status = exitUsage
-		if hintOf(err) == "" {
-			err = withHint(err, cmd.CommandPath()+" --help")
-		}
+	}
+	if hintOf(err) == "" {
+		// Nobody is left without a next step.
+		err = withHint(err, cmd.CommandPath()+" --help")
 	}
 	printError(stderr, err)
 	return status

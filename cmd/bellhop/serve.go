@@ -34,7 +34,7 @@ Every key of the configuration is a flag here, and an environment variable: nats
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			loaded, err := a.load()
 			if err != nil {
-				return configError(err)
+				return a.configError(err)
 			}
 			log, err := newLogger(a.stderr, loaded.Settings.Log)
 			if err != nil {
