@@ -12,8 +12,9 @@ type Key struct {
 // setting is a key with what reads its value into the settings. Errors say what is wrong, not where.
 type setting struct {
 	Key
-	set func(*Settings, raw) error
-	get func(*Settings) any // for people: fit for JSON, unmasked
+	schema schema // of its value in a file
+	set    func(*Settings, raw) error
+	get    func(*Settings) any // for people: fit for JSON, unmasked
 }
 
 // Keys lists every key in documentation order.
@@ -28,14 +29,14 @@ func Keys() []Key {
 // table is the one place where a key is defined.
 var table = []setting{
 	text("data_dir", "./data", "folder of bellhop.db and, embedded, of the server's files",
-		func(s *Settings) *string { return &s.DataDir }, required),
-	list("rules", "./rules", "rule files and folders", func(s *Settings) *[]string { return &s.Rules }, required),
-	text("node", "", "this daemon's name in outcomes; empty: the host's name", func(s *Settings) *string { return &s.Node }, daemonName),
+		func(s *Settings) *string { return &s.DataDir }, required).like(`[^ ]`),
+	list("rules", "./rules", "rule files and folders", func(s *Settings) *[]string { return &s.Rules }, required).items(with(scalar(), schema{"pattern": `[^ ]`})),
+	text("node", "", "this daemon's name in outcomes; empty: the host's name", func(s *Settings) *string { return &s.Node }, daemonName).shaped(schema{"pattern": `^[^ \t\r\n]*$`, "maxLength": 255}),
 
 	text("nats.url", "", "NATS server, comma separated for several; empty: an embedded JetStream server",
 		func(s *Settings) *string { return &s.NATS.URL }, natsURLs).as("url"),
 	text("nats.listen", "127.0.0.1:4222", "the embedded server's address; empty: in process only",
-		func(s *Settings) *string { return &s.NATS.Listen }, address).as("address"),
+		func(s *Settings) *string { return &s.NATS.Listen }, address).as("address").shaped(schema{"type": "string", "pattern": hostPort}),
 	text("nats.credentials", "", "a .creds file", func(s *Settings) *string { return &s.NATS.Credentials }),
 	text("nats.user", "", "user; the embedded server asks for it too", func(s *Settings) *string { return &s.NATS.User }),
 	text("nats.password", "", "the user's password", func(s *Settings) *string { return &s.NATS.Password }).secret(),
@@ -48,20 +49,20 @@ var table = []setting{
 	choice("nats.sync", "embedded server: always has each write on disk before it is confirmed",
 		func(s *Settings) *string { return &s.NATS.Sync }, "interval", "always"),
 
-	text("events.stream", "EVENTS", "stream that events come from", func(s *Settings) *string { return &s.Events.Stream }, streamName),
+	text("events.stream", "EVENTS", "stream that events come from", func(s *Settings) *string { return &s.Events.Stream }, streamName).like(nameOfStream),
 	text("events.prefix", "events", "what stands before the event type in subjects",
-		func(s *Settings) *string { return &s.Events.Prefix }, subjectPrefix),
+		func(s *Settings) *string { return &s.Events.Prefix }, subjectPrefix).like(tokens),
 	text("events.consumer", "bellhop", "durable consumer that all daemons share",
-		func(s *Settings) *string { return &s.Events.Consumer }, streamName),
+		func(s *Settings) *string { return &s.Events.Consumer }, streamName).like(nameOfStream),
 	size("events.max_bytes", "1MiB", "the largest event that is read", 1, 8<<20, func(s *Settings) *int64 { return &s.Events.MaxBytes }),
 	choice("events.start", "where a new consumer begins in an existing stream",
 		func(s *Settings) *string { return &s.Events.Start }, "new", "all"),
 	duration("events.max_age", "168h", "how long events are kept, where Bellhop creates the stream; 0: for ever", 0,
 		func(s *Settings) *dur { return &s.Events.MaxAge }),
 
-	text("results.stream", "WEBHOOKS", "stream that outcomes go to", func(s *Settings) *string { return &s.Results.Stream }, streamName),
+	text("results.stream", "WEBHOOKS", "stream that outcomes go to", func(s *Settings) *string { return &s.Results.Stream }, streamName).like(nameOfStream),
 	text("results.prefix", "webhooks", "what stands before the outcome in subjects",
-		func(s *Settings) *string { return &s.Results.Prefix }, subjectPrefix),
+		func(s *Settings) *string { return &s.Results.Prefix }, subjectPrefix).like(tokens),
 	duration("results.max_age", "168h", "how long outcomes are kept; 0: for ever", 0,
 		func(s *Settings) *dur { return &s.Results.MaxAge }),
 	truth("results.request_body", "true", "whether failed outcomes hold the request's body",
@@ -70,7 +71,7 @@ var table = []setting{
 		func(s *Settings) *bool { return &s.Results.ResponseBody }),
 
 	text("retries.stream", "WEBHOOK_RETRIES", "internal stream that next attempts wait in",
-		func(s *Settings) *string { return &s.Retries.Stream }, streamName),
+		func(s *Settings) *string { return &s.Retries.Stream }, streamName).like(nameOfStream),
 
 	text("secrets_dir", "/run/secrets", "folder that ${file:name} in rule files reads from",
 		func(s *Settings) *string { return &s.SecretsDir }),
@@ -87,7 +88,7 @@ var table = []setting{
 	number("delivery.multiplier", "2", "each delay is the last times this", 1, 100,
 		func(s *Settings) *float64 { return &s.Delivery.Multiplier }),
 	list("delivery.retry_on", "timeout,network,408,425,429,5xx", "failures after which another attempt follows",
-		func(s *Settings) *[]string { return &s.Delivery.RetryOn }, retryOn),
+		func(s *Settings) *[]string { return &s.Delivery.RetryOn }, retryOn).items(retrySchema()),
 	choice("delivery.encoding", "how endpoints are encoded: literal takes every % for a percent sign",
 		func(s *Settings) *string { return &s.Delivery.Encoding }, "normalize", "literal"),
 	networks("delivery.allow_networks", "networks that may be called though they are not globally routable"),
@@ -96,7 +97,7 @@ var table = []setting{
 	lanes("delivery.lanes", "limits for single endpoints: [{endpoint, concurrency, rate}]"),
 
 	text("console.listen", "127.0.0.1:8420", "the console's address; empty: no console",
-		func(s *Settings) *string { return &s.Console.Listen }, address).as("address"),
+		func(s *Settings) *string { return &s.Console.Listen }, address).as("address").shaped(schema{"type": "string", "pattern": hostPort}),
 	text("console.token", "", "asked for by the console; required unless it listens on loopback",
 		func(s *Settings) *string { return &s.Console.Token }).secret(),
 	text("console.read_token", "", "a second token, which may read and change nothing",
@@ -109,6 +110,19 @@ var table = []setting{
 	choice("log.level", "least level that is logged", func(s *Settings) *string { return &s.Log.Level }, "info", "debug", "warn", "error"),
 	choice("log.format", "auto: console on a terminal, else JSON", func(s *Settings) *string { return &s.Log.Format },
 		"auto", "console", "json"),
+}
+
+// Patterns of keys' values, as their checks let them through.
+const (
+	hostPort     = `^$|^(\[[^\]/@ ]*\]|[^:/@ ]*):[0-9]{1,5}$`
+	nameOfStream = `^[^.*>/\\ \t]{1,255}$`
+	tokens       = `^[^$.*> \t][^.*> \t]*(\.[^.*> \t]+)*$`
+)
+
+// retrySchema is the schema of one failure after which another attempt follows.
+func retrySchema() schema {
+	return either(with(of("integer"), schema{"minimum": 300, "maximum": 599}),
+		with(of("string"), schema{"pattern": `^(timeout|network|[45]xx|[345][0-9][0-9])$`}))
 }
 
 // paths lists the keys' paths.

@@ -35,7 +35,8 @@ type check func(string) error
 // text makes a key for any text.
 func text(path, def, doc string, field func(*Settings) *string, checks ...check) setting {
 	return setting{
-		Key: Key{Path: path, Type: "text", Default: def, Doc: doc},
+		Key:    Key{Path: path, Type: "text", Default: def, Doc: doc},
+		schema: with(scalar(), schema{"pattern": `^[^\x00\r\n]*$`}),
 		set: func(s *Settings, r raw) error {
 			v, err := r.one()
 			if err != nil {
@@ -73,13 +74,15 @@ func choice(path, doc string, field func(*Settings) *string, words ...string) se
 		}
 		return fmt.Errorf("%s, but one of %s belongs here", quote(v), strings.Join(words, ", "))
 	})
+	s.schema = schema{"enum": words}
 	return s.as(strings.Join(words, "|"))
 }
 
 // list makes a key for a list of texts.
 func list(path, def, doc string, field func(*Settings) *[]string, checks ...check) setting {
 	return setting{
-		Key: Key{Path: path, Type: "list", Default: def, Doc: doc},
+		Key:    Key{Path: path, Type: "list", Default: def, Doc: doc},
+		schema: either(with(of("array"), schema{"items": scalar()}), scalar()),
 		set: func(s *Settings, r raw) error {
 			var bad []error
 			for _, v := range r.list {
@@ -102,7 +105,8 @@ func list(path, def, doc string, field func(*Settings) *[]string, checks ...chec
 // integer makes a key for a whole number from least to most.
 func integer(path, def, doc string, least, most int, field func(*Settings) *int) setting {
 	return setting{
-		Key: Key{Path: path, Type: "integer", Default: def, Doc: doc},
+		Key:    Key{Path: path, Type: "integer", Default: def, Doc: doc},
+		schema: wholeNumbers(least, most),
 		set: func(s *Settings, r raw) error {
 			v, err := r.one()
 			if err != nil {
@@ -143,7 +147,8 @@ func wholeNumber(v string, least, most int64) (int64, error) {
 // number makes a key for a number from least to most.
 func number(path, def, doc string, least, most float64, field func(*Settings) *float64) setting {
 	return setting{
-		Key: Key{Path: path, Type: "number", Default: def, Doc: doc},
+		Key:    Key{Path: path, Type: "number", Default: def, Doc: doc},
+		schema: numbers(least, most),
 		set: func(s *Settings, r raw) error {
 			v, err := r.one()
 			if err != nil {
@@ -168,7 +173,8 @@ func number(path, def, doc string, least, most float64, field func(*Settings) *f
 // truth makes a key for true or false.
 func truth(path, def, doc string, field func(*Settings) *bool) setting {
 	return setting{
-		Key: Key{Path: path, Type: "boolean", Default: def, Doc: doc},
+		Key:    Key{Path: path, Type: "boolean", Default: def, Doc: doc},
+		schema: schema{"enum": []any{true, false, "true", "false"}},
 		set: func(s *Settings, r raw) error {
 			v, err := r.one()
 			if err != nil {
@@ -191,7 +197,8 @@ func truth(path, def, doc string, field func(*Settings) *bool) setting {
 // duration makes a key for a duration of at least that many nanoseconds: 0 or more, or 1 for more than nothing.
 func duration(path, def, doc string, least time.Duration, field func(*Settings) *dur) setting {
 	return setting{
-		Key: Key{Path: path, Type: "duration", Default: def, Doc: doc},
+		Key:    Key{Path: path, Type: "duration", Default: def, Doc: doc},
+		schema: durations(least == 0),
 		set: func(s *Settings, r raw) error {
 			v, err := r.one()
 			if err != nil {
@@ -248,7 +255,8 @@ func showDuration(d time.Duration) string {
 // size makes a key for a number of bytes.
 func size(path, def, doc string, least, most int64, field func(*Settings) *int64) setting {
 	return setting{
-		Key: Key{Path: path, Type: "size", Default: def, Doc: doc},
+		Key:    Key{Path: path, Type: "size", Default: def, Doc: doc},
+		schema: sizes(least, most),
 		set: func(s *Settings, r raw) error {
 			v, err := r.one()
 			if err != nil {
@@ -314,7 +322,8 @@ func showSize(n int64) string {
 // networks makes the key for networks; a single address is the network of itself alone.
 func networks(path, doc string) setting {
 	return setting{
-		Key: Key{Path: path, Type: "list", Doc: doc},
+		Key:    Key{Path: path, Type: "list", Doc: doc},
+		schema: either(with(of("array"), schema{"items": networkSchema()}), networkSchema(), schema{"const": ""}),
 		set: func(s *Settings, r raw) error {
 			out := make([]netip.Prefix, 0, len(r.list))
 			var bad []error
@@ -340,6 +349,11 @@ func networks(path, doc string) setting {
 			return out
 		},
 	}
+}
+
+// networkSchema is the schema of one network.
+func networkSchema() schema {
+	return with(of("string"), schema{"pattern": `^[0-9a-fA-F.:]+(/[0-9]{1,3})?$`})
 }
 
 // parseNetwork reads 10.0.0.0/8, fd00::/8, or a single address.

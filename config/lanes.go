@@ -16,7 +16,8 @@ var laneKeys = []string{"endpoint", "concurrency", "rate"}
 // lanes makes the key for the limits of single endpoints.
 func lanes(path, doc string) setting {
 	return setting{
-		Key: Key{Path: path, Type: "lanes", Doc: doc},
+		Key:    Key{Path: path, Type: "lanes", Doc: doc},
+		schema: either(with(of("array"), schema{"items": laneSchema()}), schema{"const": ""}),
 		set: func(s *Settings, r raw) error {
 			var out []Lane
 			var bad []error

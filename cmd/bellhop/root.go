@@ -54,6 +54,7 @@ Every key of the configuration is also a flag of every command (--nats.url) and 
 		newDemoCmd(a),
 		newEventsCmd(a),
 		newRulesCmd(a),
+		newSchemaCmd(a),
 		newLanesCmd(a),
 		newCompletionCmd(a),
 		newVersionCmd(a),

@@ -1,6 +1,10 @@
 package rule
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // reserved lists the headers, in lower case, that a rule file cannot set, with who does. The hop-by-hop ones (RFC 9110,
 // section 7.6.1) belong to the connection, not to the request.
@@ -18,6 +22,10 @@ var reserved = map[string]string{
 	"upgrade":             "it belongs to the connection",
 	"expect":              "it belongs to the connection",
 }
+
+// ReservedHeaders lists the headers, in lower case and sorted, that a rule file cannot set; besides them are those that
+// begin with webhook-.
+func ReservedHeaders() []string { return slices.Sorted(maps.Keys(reserved)) }
 
 // headers checks the webhook's own headers and fills their secrets in.
 func (c *compiler) headers(w *Webhook, defs []HeaderDef) {
