@@ -20,24 +20,51 @@ var (
 // ParseRules reads rule files' texts into definitions, as LoadRules does after it has read the files. It never fails as a
 // whole: what can be read is in the definitions, what cannot is among the problems, in file order.
 func ParseRules(files []rule.SourceFile) (*rule.Definitions, []rule.Problem) {
-	s := shaper{defs: &rule.Definitions{Files: files}}
-	for _, f := range files {
-		s.file(f)
+	read := make([]shaper, len(files))
+	parallel(len(files), func(i int) {
+		read[i].defs = &rule.Definitions{}
+		read[i].file(files[i])
+	})
+	if len(files) == 1 {
+		read[0].defs.Files = files
+		return read[0].defs, read[0].problems
 	}
-	return s.defs, s.problems
+	defs := &rule.Definitions{Files: files}
+	var problems []rule.Problem
+	for _, s := range read {
+		defs.Filters = append(defs.Filters, s.defs.Filters...)
+		defs.Rules = append(defs.Rules, s.defs.Rules...)
+		problems = append(problems, s.problems...)
+	}
+	return defs, problems
 }
 
-// shaper turns YAML nodes into definitions. It checks shapes (known keys, mappings where mappings belong), not meanings.
+// shaper turns the YAML nodes of one file into definitions. It checks shapes (known keys, mappings where mappings belong), not meanings.
 type shaper struct {
 	defs     *rule.Definitions
 	problems []rule.Problem
 	name     string // of the file
-	rules    int    // rules seen in the file, over all of its documents
+	rules    int    // rules seen, over all documents
 }
 
 // file reads one file. A text that is no YAML ends that file alone.
 func (s *shaper) file(f rule.SourceFile) {
-	s.name, s.rules = f.Path, 0
+	s.name = f.Path
+	if !s.pieces(f, pieceSize) && !s.whole(f) {
+		return
+	}
+	sortProblems(s.problems)
+}
+
+// sortProblems puts a file's problems in its order.
+func sortProblems(problems []rule.Problem) {
+	slices.SortStableFunc(problems, func(a, b rule.Problem) int {
+		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
+	})
+}
+
+// whole reads a file in one go. It is false for a text that is no YAML, which is then the only problem.
+func (s *shaper) whole(f rule.SourceFile) bool {
 	docs, err := parseYAML(f.Text)
 	if err != nil {
 		pos := rule.Pos{File: f.Path, Line: 1, Column: 1}
@@ -46,15 +73,12 @@ func (s *shaper) file(f rule.SourceFile) {
 			pos.Line, pos.Column, text = e.line, e.col, e.text
 		}
 		s.problems = append(s.problems, rule.Problem{Pos: pos, Severity: rule.Error, Text: "not valid YAML: " + text})
-		return
+		return false
 	}
-	from := len(s.problems)
 	for _, doc := range docs {
 		s.document(doc)
 	}
-	slices.SortStableFunc(s.problems[from:], func(a, b rule.Problem) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
-	})
+	return true
 }
 
 // document reads one document of a file.

@@ -10,6 +10,7 @@ import (
 type source struct {
 	text   string
 	starts []int // where each line begins; made when first asked for
+	before int   // lines of the file before the text, which is a part of it
 	moved  int   // the line whose columns the library counts too far, by documentStart; 0 for none
 }
 
@@ -18,7 +19,7 @@ func (s *source) place(line, col int) (int, int) {
 	if line == s.moved {
 		col -= len(documentStart)
 	}
-	return max(line, 1), max(col, 1)
+	return s.before + max(line, 1), max(col, 1)
 }
 
 // line is the text of a line without its end, "" beyond the last one.
@@ -31,6 +32,7 @@ func (s *source) line(n int) string {
 			}
 		}
 	}
+	n -= s.before
 	if n < 1 || n > len(s.starts) {
 		return ""
 	}
@@ -56,13 +58,14 @@ func (s *source) ended(line, col int) bool {
 	if strings.TrimSpace(s.from(line, col)) != "" {
 		return false
 	}
+	line -= s.before
 	return line >= len(s.starts) || strings.TrimSpace(s.text[s.starts[line]:]) == ""
 }
 
 // end is the place behind the last character that is no space.
 func (s *source) end() (line, col int) {
 	s.line(1)
-	for n := len(s.starts); n > 0; n-- {
+	for n := s.before + len(s.starts); n > s.before; n-- {
 		if text := strings.TrimRight(s.line(n), " \t"); text != "" {
 			return n, utf8.RuneCountInString(text) + 1
 		}

@@ -16,23 +16,45 @@ import (
 // door to the YAML library: nothing else knows which one it is. The library's notion of types, which follows YAML 1.1 in
 // part, is not used: nodes keep what was written and whether it was quoted. A failure of the library on hostile input is
 // an error, never a panic.
-func parseYAML(text string) (docs []*node, err error) {
+func parseYAML(text string) ([]*node, error) {
+	text, restore, err := prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	r := reading{src: &source{text: text}, restore: restore}
+	return r.documents()
+}
+
+// prepare checks a text's characters, and shields it.
+func prepare(text string) (prepared string, restore *strings.Replacer, err error) {
 	if len(text) > maxFileSize {
-		return nil, &syntaxError{1, 1, fmt.Sprintf("%d bytes, at most %d", len(text), maxFileSize)}
+		return "", nil, &syntaxError{1, 1, fmt.Sprintf("%d bytes, at most %d", len(text), maxFileSize)}
 	}
 	text = strings.TrimPrefix(text, byteOrderMark)
 	if e := checkCharacters(text); e != nil {
-		return nil, e
+		return "", nil, e
 	}
+	prepared, restore = shield(text)
+	return prepared, restore, nil
+}
+
+// reading is one pass over a prepared text.
+type reading struct {
+	src      *source
+	restore  *strings.Replacer
+	aliases  int // seen
+	repeated int // nodes that they repeat, in all documents
+}
+
+// documents reads to the end.
+func (r *reading) documents() (docs []*node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			docs, err = nil, &syntaxError{1, 1, "the YAML parser gave up on this text"}
 		}
 	}()
-	text, restore := shield(text)
-	src := &source{text: text}
 	// The limit keeps the library's recursion, and ours, off the stack's end; the exact depth is checked in the tree.
-	loader, err := yaml.NewLoader(beginDocument(src), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
+	loader, err := yaml.NewLoader(beginDocument(r.src), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
 	if err != nil {
 		return nil, &syntaxError{1, 1, err.Error()}
 	}
@@ -43,22 +65,24 @@ func parseYAML(text string) (docs []*node, err error) {
 			return docs, nil
 		}
 		if err != nil {
-			return nil, complain(err, src)
+			return nil, complain(err, r.src)
 		}
 		if len(doc.Content) == 0 {
 			continue
 		}
-		c := converter{src: src, restore: restore, done: map[*yaml.Node]*node{}}
+		c := converter{src: r.src, restore: r.restore, done: map[*yaml.Node]*node{}}
 		n, err := c.node(doc.Content[0])
 		if err != nil {
 			return nil, err
 		}
+		r.aliases += c.aliases
 		if n.null() {
 			continue
 		}
 		if n.size > c.made+maxExpansion {
 			return nil, &syntaxError{int(n.line), int(n.col), fmt.Sprintf("aliases repeat more than %d values", maxExpansion)}
 		}
+		r.repeated += n.size - c.made
 		docs = append(docs, n)
 	}
 }
@@ -155,6 +179,7 @@ type converter struct {
 	restore *strings.Replacer
 	done    map[*yaml.Node]*node // what is anchored; nil while it is under way
 	made    int                  // nodes made, aliases not written out
+	aliases int
 	depth   int
 	slab    []node // nodes are made many at a time: a large file has millions
 }
@@ -175,6 +200,7 @@ func (c *converter) make(kind nodeKind, n *yaml.Node) *node {
 // node converts one node of the tree, and lets go of its children.
 func (c *converter) node(n *yaml.Node) (out *node, err error) {
 	if n.Kind == yaml.AliasNode {
+		c.aliases++
 		if out = c.done[n.Alias]; out == nil {
 			return nil, c.fault(n, "the alias *%s stands inside of its own anchor", n.Value)
 		}
