@@ -2,7 +2,10 @@ package rule
 
 import (
 	"regexp"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"bellhop/dispatcher/event"
 )
@@ -13,33 +16,73 @@ type compiler struct {
 	problems problems
 	defs     *Definitions
 	options  Options
-	lines    map[string][]string // of files, for the places of variables
-	whens    map[string]*when    // by source: rules made by a program repeat theirs
+	lines    *fileLines
+	whens    map[string]*when // by source: rules made by a program repeat theirs
 }
 
-// Compile validates the definitions and compiles them. Problems come in file order, all at once; the set is nil where one
-// of them is an Error. Texts of problems hold no secret's value.
+// Compile validates the definitions and compiles them, all processors at work. Problems come in file order, all at once;
+// the set is nil where one of them is an Error. Texts of problems hold no secret's value.
 func Compile(d *Definitions, o Options) (*Set, []Problem) {
-	c := &compiler{defs: d, options: o, lines: map[string][]string{}, whens: map[string]*when{}}
-	c.filterCompiler = filterCompiler{problems: &c.problems, named: map[string]*namedFilter{}}
+	c := newCompiler(d, o, map[string]*namedFilter{}, &fileLines{files: d.Files})
 	c.compileFilters()
-	set := &Set{Version: version(Canonical(d)), webhooks: map[webhookKey]*Webhook{}}
-	names := map[string]Pos{}
+	set := &Set{Rules: make([]*Rule, len(d.Rules)), webhooks: make(map[webhookKey]*Webhook, len(d.Rules))}
+	names := make(map[string]Pos, len(d.Rules))
 	for i := range d.Rules {
 		def := &d.Rules[i]
 		c.name(def.Name, def.Pos, def.Path, "rule", names)
-		r := c.rule(def)
-		set.Rules = append(set.Rules, r)
-		for _, w := range r.Webhooks {
-			set.webhooks[webhookKey{r.Name, w.Name}] = w
+	}
+	// The named filters are compiled: from here on they are only read.
+	parts := make([]*compiler, (len(d.Rules)+partSize-1)/partSize)
+	parallel(1+len(parts), func(i int) {
+		if i == 0 {
+			set.Version = version(Canonical(d))
+			return
 		}
+		part := newCompiler(d, o, c.named, c.lines)
+		part.names = c.names
+		for at := (i - 1) * partSize; at < min(i*partSize, len(d.Rules)); at++ {
+			set.Rules[at] = part.rule(&d.Rules[at])
+		}
+		parts[i-1] = part
+	})
+	for _, part := range parts {
+		c.problems.list = append(c.problems.list, part.problems.list...)
+		c.problems.errors += part.problems.errors
 	}
 	found := c.problems.sorted(d)
 	if c.problems.errors > 0 {
 		return nil, found
 	}
+	for _, r := range set.Rules {
+		for _, w := range r.Webhooks {
+			set.webhooks[webhookKey{r.Name, w.Name}] = w
+		}
+	}
 	set.index.build(set.Rules)
 	return set, found
+}
+
+// partSize is how many rules are compiled together.
+const partSize = 1000
+
+func newCompiler(d *Definitions, o Options, filters map[string]*namedFilter, lines *fileLines) *compiler {
+	c := &compiler{defs: d, options: o, lines: lines, whens: map[string]*when{}}
+	c.filterCompiler = filterCompiler{problems: &c.problems, named: filters}
+	return c
+}
+
+// parallel calls work for each of 0 to n-1, on all processors, and returns once every call has.
+func parallel(n int, work func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				work(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // compileFilters compiles the named filters. All names are known before the first is compiled: they may stand in any order.

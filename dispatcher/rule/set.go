@@ -11,7 +11,7 @@ import (
 // SecretFunc resolves ${NAME} (file false) or ${file:name} (file true). Its error says what is missing, never a value.
 type SecretFunc func(name string, file bool) (string, error)
 
-// Options configures Compile.
+// Options configures Compile, which calls its functions concurrently.
 type Options struct {
 	Defaults Defaults
 	// Secret resolves secrets; nil leaves them unresolved, with a warning for each (rules check --no-secrets).

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -251,7 +252,7 @@ func (c *compiler) parameters(w *Webhook, params []Parameter) {
 // place finds where the variable stands in its file: right where the value's own place says, if it is written without
 // quotes; else where its text first shows on the value's line; else the value's place.
 func (c *compiler) place(v Scalar, x template.Suspect) Pos {
-	line := c.line(v.Pos)
+	line := c.lines.line(v.Pos)
 	if v.Pos.Column < 1 || v.Pos.Column > len(line) {
 		return v.Pos
 	}
@@ -270,16 +271,29 @@ func (c *compiler) place(v Scalar, x template.Suspect) Pos {
 	return v.Pos
 }
 
-// line returns the characters of a line of a rule file, none where the file's text is not at hand.
-func (c *compiler) line(p Pos) []rune {
-	lines, ok := c.lines[p.File]
+// fileLines finds lines of the rule files, for the places of variables. It is safe for concurrent use.
+type fileLines struct {
+	files []SourceFile
+
+	mu    sync.Mutex
+	lines map[string][]string // of the files that were asked for
+}
+
+// line returns the characters of a line, none where the file's text is not at hand.
+func (f *fileLines) line(p Pos) []rune {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lines, ok := f.lines[p.File]
 	if !ok {
-		for _, f := range c.defs.Files {
-			if f.Path == p.File {
-				lines = strings.Split(f.Text, "\n")
+		for _, file := range f.files {
+			if file.Path == p.File {
+				lines = strings.Split(file.Text, "\n")
 			}
 		}
-		c.lines[p.File] = lines
+		if f.lines == nil {
+			f.lines = map[string][]string{}
+		}
+		f.lines[p.File] = lines
 	}
 	if p.Line < 1 || p.Line > len(lines) {
 		return nil
