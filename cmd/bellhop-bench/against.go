@@ -15,7 +15,9 @@ const (
 
 // against measures two programs in turn, and fails where the first is too slow.
 func against(ctx context.Context, b *bench, r *result) error {
-	r.columns = []column{{"round", "round", ""}, {"a", "A/s", "%.0f"}, {"b", "B/s", "%.0f"}, {"ratio", "A over B", "%.2f"}}
+	r.columns = []column{{"round", "round", ""}, {"a", "A/s", "%.0f"}, {"b", "B/s", "%.0f"}, {"ratio", "A over B", "%.2f"},
+		{"cpuA", "A CPU s/1,000", "%.3f"}, {"cpuB", "B CPU s/1,000", "%.3f"}, {"parkedA", "A waited on the bus %", "%.1f"},
+		{"parkedB", "B waited on the bus %", "%.1f"}}
 	if _, err := b.usualSample(ctx); err != nil {
 		return err
 	}
@@ -25,9 +27,9 @@ func against(ctx context.Context, b *bench, r *result) error {
 	}
 	r.note("A: %s", b.o.bellhop)
 	r.note("B: %s", b.o.against)
-	var as, bs []float64
+	var as, bs, cpu []float64
 	for round := range againstRounds {
-		rates := map[string]float64{}
+		got := map[string]drained{}
 		order := []string{b.o.bellhop, b.o.against}
 		if round%2 == 1 {
 			// Who comes first changes, so that a machine that slows down or warms up favours neither.
@@ -41,13 +43,17 @@ func against(ctx context.Context, b *bench, r *result) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", binary, err)
 			}
-			rates[binary] = d.Rate
+			got[binary] = d
 		}
-		as, bs = append(as, rates[b.o.bellhop]), append(bs, rates[b.o.against])
-		r.add(map[string]any{"round": round + 1, "a": as[round], "b": bs[round], "ratio": as[round] / bs[round]})
+		x, y := got[b.o.bellhop], got[b.o.against]
+		as, bs, cpu = append(as, x.Rate), append(bs, y.Rate), append(cpu, y.cpu()/x.cpu())
+		r.add(map[string]any{
+			"round": round + 1, "a": x.Rate, "b": y.Rate, "ratio": x.Rate / y.Rate, "cpuA": x.cpu(), "cpuB": y.cpu(),
+			"parkedA": x.parked(), "parkedB": y.parked(),
+		})
 	}
 	ratio := median(ratios(as, bs))
-	r.note("median of the ratios: %.2f", ratio)
+	r.note("CPU of daemon, server and receiver. Median of the ratios: %.2f; by CPU alone %.2f", ratio, median(cpu))
 	if b.o.minRatio > 0 && ratio < b.o.minRatio {
 		return fmt.Errorf("%s does %.2f of %s, at least %.2f is asked for", b.o.bellhop, ratio, b.o.against, b.o.minRatio)
 	}

@@ -38,6 +38,14 @@ type drained struct {
 	ServerMem  float64 // bytes allocated by the server
 }
 
+// cpu is the seconds that all processes together spent on 1,000 deliveries.
+func (r drained) cpu() float64 {
+	return (r.Daemon.CPU + r.Server.CPU + r.Receiver.CPU) / float64(r.Deliveries) * 1000
+}
+
+// parked is the share of attempts that waited on the bus for room in their lane, in percent.
+func (r drained) parked() float64 { return 100 * r.Parked / float64(r.Deliveries) }
+
 // drain measures one stretch.
 func (b *bench) drain(ctx context.Context, o drainOptions) (r drained, err error) {
 	if err := b.reset(ctx); err != nil {

@@ -31,7 +31,7 @@ func (p paced) run(ctx context.Context, js jetstream.JetStream) (spread, error) 
 			}
 		}
 		late = append(late, max(time.Since(at), 0))
-		f, err := js.PublishMsgAsync(p.event(i, at))
+		f, err := js.PublishMsgAsync(p.event(i, at), jetstream.WithStallWait(stallAfter))
 		if err != nil {
 			return spread{}, fmt.Errorf("publish event %d: %w", i, err)
 		}

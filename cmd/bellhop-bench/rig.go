@@ -173,7 +173,7 @@ func (b *bench) publish(ctx context.Context, n int, make func(i int) *nats.Msg) 
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		f, err := b.js.PublishMsgAsync(make(i))
+		f, err := b.js.PublishMsgAsync(make(i), jetstream.WithStallWait(stallAfter))
 		if err != nil {
 			return fmt.Errorf("publish event %d: %w", i, err)
 		}

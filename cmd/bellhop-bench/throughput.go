@@ -49,7 +49,7 @@ func (r paired) row(row map[string]any) map[string]any {
 	row["ratio"], row["rates"], row["bares"] = median(ratios(pipeline, bare)), pipeline, bare
 	var parked []float64
 	for _, d := range r.drains {
-		parked = append(parked, 100*d.Parked/float64(d.Deliveries))
+		parked = append(parked, d.parked())
 	}
 	row["parked"] = median(parked)
 	return row
