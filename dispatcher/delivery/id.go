@@ -82,5 +82,9 @@ func ParseOutcomeID(s string) (id string, run, attempt int, ok bool) {
 	if err != nil {
 		return "", 0, 0, false
 	}
+	// Another spelling of the numbers would be another id to the bus.
+	if run < 0 || attempt < 0 || OutcomeID(parts[0], run, attempt) != s {
+		return "", 0, 0, false
+	}
 	return parts[0], run, attempt, true
 }

@@ -24,13 +24,16 @@ func (s Stamp) MarshalJSON() ([]byte, error) {
 	return append(b, '"'), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler. Any RFC 3339 time is read.
+// UnmarshalJSON implements json.Unmarshaler. Any RFC 3339 time is read that is one in UTC too.
 func (s *Stamp) UnmarshalJSON(b []byte) error {
 	t, err := time.Parse(time.RFC3339Nano, strings.Trim(string(b), `"`))
 	if err != nil {
 		return fmt.Errorf("read time: %w", err)
 	}
-	s.Time = t.UTC()
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return fmt.Errorf("read time: the year %d in UTC", t.Year())
+	}
+	s.Time = t
 	return nil
 }
 
@@ -93,7 +96,7 @@ func Decode(b []byte) (Envelope, *Record, error) {
 	}
 	var r Record
 	if err := json.Unmarshal(e.Data, &r); err != nil {
-		return e, nil, fmt.Errorf("read outcome %s: %w", e.ID, err)
+		return e, nil, fmt.Errorf("read outcome %q: %w", e.ID, err)
 	}
 	return e, &r, nil
 }
