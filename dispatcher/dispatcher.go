@@ -125,6 +125,7 @@ type Dispatcher struct {
 	pool   *pool
 	recent *recent
 	held   heldSet
+	acks   acks
 	claims claims
 	doubts doubts
 	events gate
@@ -167,7 +168,8 @@ func New(b Bus, poster Poster, o Options) *Dispatcher {
 	d := &Dispatcher{o: o, bus: b, poster: poster, log: o.Log, metrics: o.Metrics, recent: newRecent(), relook: make(chan struct{}, 1)}
 	d.created.Store(&o.EventCreated)
 	d.hard, d.giveUp = context.WithCancelCause(context.Background())
-	d.held.items = map[*held]struct{}{}
+	d.held.init()
+	d.acks.init(d)
 	d.claims.ids = map[string]struct{}{}
 	d.doubts.init()
 	// Twice the workers, so that the next events are decoded while the last ones are under way.

@@ -27,6 +27,8 @@ type held struct {
 	place   *place // in a lane, for what waited on the bus; nil for none
 	touched time.Time
 	pending atomic.Int32
+	next    *held // in the set
+	prev    *held
 	back    atomic.Int64 // give it back instead, after this many nanoseconds; -1: at once
 }
 
@@ -42,16 +44,46 @@ type place struct {
 // leave gives the place back: the job is in the lane's queue now, or needs none.
 func (p *place) leave() { p.once.Do(func() { p.pool.unreserve(p.lane, 1) }) }
 
-// heldSet is all that this daemon holds.
+// heldSet is all that this daemon holds: a ring in the order in which each was last told of, the longest silent first.
 type heldSet struct {
-	mu    sync.Mutex
-	items map[*held]struct{}
+	mu   sync.Mutex
+	ring held // its own next and prev are the ends
+	n    int
 }
+
+func (s *heldSet) init() { s.ring.next, s.ring.prev = &s.ring, &s.ring }
 
 func (s *heldSet) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.items)
+	return s.n
+}
+
+// push puts one behind all others, with the lock held.
+func (s *heldSet) push(h *held) {
+	h.prev, h.next = s.ring.prev, &s.ring
+	h.prev.next, s.ring.prev = h, h
+	s.n++
+}
+
+// cut takes one out, with the lock held.
+func (s *heldSet) cut(h *held) {
+	h.prev.next, h.next.prev = h.next, h.prev
+	h.prev, h.next = nil, nil
+	s.n--
+}
+
+// silent returns those of which nothing was said since a time, and takes it that something is said now.
+func (s *heldSet) silent(since, now time.Time, list []*held) []*held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h := s.ring.next; h != &s.ring && h.touched.Before(since); h = s.ring.next {
+		s.cut(h)
+		h.touched = now
+		s.push(h)
+		list = append(list, h)
+	}
+	return list
 }
 
 // hold takes charge of a message, with one part pending that the caller is to end by part.
@@ -59,7 +91,7 @@ func (d *Dispatcher) hold(m *bus.Message, g *gate) *held {
 	h := &held{msg: m, gate: g, touched: time.Now()}
 	h.pending.Store(1)
 	d.held.mu.Lock()
-	d.held.items[h] = struct{}{}
+	d.held.push(h)
 	d.held.mu.Unlock()
 	d.work.Add(1)
 	d.metrics.Held.Inc()
@@ -87,62 +119,27 @@ func (d *Dispatcher) part(h *held) {
 		d.drop(h)
 		return
 	}
-	go func() {
-		defer d.drop(h)
-		d.acknowledge(h)
-	}()
+	d.acks.add(h)
 }
 
-// drop ends the charge of a message.
-func (d *Dispatcher) drop(h *held) {
+// drop ends the charge of messages.
+func (d *Dispatcher) drop(all ...*held) {
 	d.held.mu.Lock()
-	delete(d.held.items, h)
+	for _, h := range all {
+		d.held.cut(h)
+	}
 	d.held.mu.Unlock()
-	if h.gate != nil {
-		h.gate.release(1)
+	for _, h := range all {
+		if h.gate != nil {
+			h.gate.release(1)
+		}
+		if h.place != nil {
+			h.place.leave()
+		}
+		d.work.Done()
 	}
-	if h.place != nil {
-		h.place.leave()
-	}
-	d.metrics.Held.Dec()
-	d.work.Done()
+	d.metrics.Held.Sub(float64(len(all)))
 }
-
-// acknowledge says that the message is done with until the bus has confirmed it. An acknowledgement that is lost costs
-// nothing but a look: the delivery's outcome is on the bus.
-func (d *Dispatcher) acknowledge(h *held) {
-	for wait, n := 100*time.Millisecond, 1; ; wait, n = min(2*wait, 5*time.Second), n+1 {
-		ctx, cancel := context.WithTimeout(d.hard, ackTimeout)
-		err := h.msg.Replier.Ack(ctx)
-		cancel()
-		if err == nil {
-			if n > 2 {
-				d.ready.set("ack", nil)
-			}
-			return
-		}
-		d.metrics.BusErrors.WithLabelValues("ack").Inc()
-		if n == 2 {
-			d.ready.set("ack", err)
-			d.trouble()
-		}
-		if n == ackTries {
-			// Its consumer or stream may be another by now, which knows nothing of it. What comes again is looked up.
-			d.ready.set("ack", nil)
-			return
-		}
-		d.log.Debug("acknowledgement not confirmed", zap.String("stream", h.msg.Stream), zap.Uint64("seq", h.msg.Seq), zap.Error(err))
-		if !d.sleep(wait) {
-			return
-		}
-	}
-}
-
-// ackTries is how often an acknowledgement is tried before its message is let go.
-const ackTries = 8
-
-// ackTimeout bounds one wait for an acknowledgement's confirmation.
-const ackTimeout = 5 * time.Second
 
 // sleep waits, and tells whether the work goes on: false once what is in flight has been given up.
 func (d *Dispatcher) sleep(t time.Duration) bool {
@@ -162,26 +159,19 @@ func (d *Dispatcher) heartbeat(ctx context.Context) {
 	defer tick.Stop()
 	var silent []*held
 	for {
+		var now time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case now = <-tick.C:
 		}
-		now := time.Now()
-		silent = silent[:0]
-		d.held.mu.Lock()
-		for h := range d.held.items {
-			if now.Sub(h.touched) >= heartbeatAfter {
-				h.touched = now
-				silent = append(silent, h)
-			}
-		}
-		d.held.mu.Unlock()
+		silent = d.held.silent(now.Add(-heartbeatAfter), now, silent[:0])
 		for _, h := range silent {
 			if err := h.msg.Replier.InProgress(); err != nil {
 				break // the bus is away: the next tick tries again
 			}
 		}
+		clear(silent)
 	}
 }
 

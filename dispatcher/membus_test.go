@@ -105,7 +105,7 @@ func (b *memBus) event(typ, data string, header map[string][]string) *memMessage
 	defer b.mu.Unlock()
 	b.seq++
 	m := &memMessage{b: b, queue: "events", m: bus.Message{
-		Subject: "events." + typ, Header: header, Data: []byte(data), Stream: "EVENTS", Seq: b.seq, Time: time.Now(),
+		Subject: "events." + typ, Header: header, Data: []byte(data), Stream: "EVENTS", Consumer: "bellhop", Seq: b.seq, Time: time.Now(),
 	}}
 	b.add("events", m)
 	return m
@@ -196,6 +196,8 @@ func (m *memMessage) Ack(context.Context) error {
 	return nil
 }
 
+func (m *memMessage) AckUnconfirmed() error { return m.Ack(context.Background()) }
+
 func (m *memMessage) Nak(delay time.Duration) error {
 	m.b.mu.Lock()
 	defer m.b.mu.Unlock()
@@ -281,7 +283,7 @@ func (b *memBus) fire(id string) {
 func (b *memBus) addJob(queue string, data []byte) {
 	b.seq++
 	b.add(queue, &memMessage{b: b, queue: queue, m: bus.Message{
-		Subject: queue, Data: data, Stream: "WEBHOOK_RETRIES", Seq: b.seq, Time: time.Now(),
+		Subject: queue, Data: data, Stream: "WEBHOOK_RETRIES", Consumer: queue, Seq: b.seq, Time: time.Now(),
 	}})
 }
 

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,34 @@ func TestRecentForgetsNoSoonerThanItsWindow(t *testing.T) {
 			t.Errorf("%d deliveries remembered, want few", got)
 		}
 	})
+}
+
+// The table keeps what a map would.
+func TestMarksAreAsAMap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var table marks
+	for round := range 3 {
+		want := map[recentKey]mark{}
+		for range 20_000 {
+			// Few keys, so that they repeat, and crowded ones, so that places collide.
+			k := recentKey{high: rng.Uint64N(1<<14) << rng.UintN(3), low: rng.Uint32N(2)}
+			m := markOf(rng.IntN(80), rng.IntN(40), rng.IntN(2) == 0)
+			table.set(k, m)
+			want[k] = m
+		}
+		for k, m := range want {
+			if got, ok := table.get(k); !ok || got != m {
+				t.Fatalf("round %d: get(%v) = %+v, %v, want %+v", round, k, got, ok, m)
+			}
+		}
+		if _, ok := table.get(recentKey{high: 1 << 40}); ok || table.n != len(want) {
+			t.Errorf("round %d: %d keys, want %d, and none that was not set", round, table.n, len(want))
+		}
+		table.reset(table.n)
+		if len(table.high) == 0 || table.n != 0 {
+			t.Errorf("round %d: %d places and %d keys after a reset, want as many places and none", round, len(table.high), table.n)
+		}
+	}
 }
 
 func TestMarkCovers(t *testing.T) {

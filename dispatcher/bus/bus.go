@@ -36,26 +36,6 @@ type Options struct {
 	Log func(text string, err error)
 }
 
-// Msg is one message to publish.
-type Msg struct {
-	Subject string
-	Header  map[string][]string
-	Data    []byte
-}
-
-// Ack is the stream's confirmation of one message.
-type Ack struct {
-	Stream    string
-	Seq       uint64
-	Duplicate bool // the stream holds a message of that Nats-Msg-Id already, at Seq
-}
-
-// MsgID is the header by which a stream tells a message that it has already.
-const MsgID = nats.MsgIdHdr
-
-// publishTimeout is how long one publish waits for its confirmation: a frozen server resolves no future by itself.
-const publishTimeout = 5 * time.Second
-
 // apiTimeout bounds one request of set-up.
 const apiTimeout = 5 * time.Second
 
@@ -76,6 +56,7 @@ type Bus struct {
 
 	events progress // of the events' consumer
 	denied denials
+	publisher
 }
 
 // Connect connects and asks whether JetStream is there. Errors name what to mend. It blocks until the server has answered
@@ -110,13 +91,15 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		case <-time.After(wait):
 		}
 	}
-	b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(1<<16), jetstream.WithPublishAsyncTimeout(publishTimeout),
-		jetstream.WithDefaultTimeout(apiTimeout))
+	b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(apiTimeout))
+	if err == nil {
+		err = b.openPublisher()
+	}
 	if err == nil {
 		err = b.probe(ctx, o.Persist)
 	}
 	if err != nil {
-		b.nc.Close()
+		b.Close()
 		return nil, err
 	}
 	return b, nil
@@ -172,6 +155,7 @@ func (b *Bus) options(o Options) ([]nats.Option, error) {
 			}
 			b.log("disconnected from NATS, reconnecting", err)
 			b.alive.Swap(newLifetime()).end()
+			b.fail(ErrAway, func(*publication) bool { return true })
 			b.signal()
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
@@ -259,40 +243,6 @@ func newLifetime() *lifetime {
 
 func (b *Bus) life() context.Context { return b.alive.Load().ctx }
 
-// Publish publishes one message and waits until its stream has confirmed it, ctx ends or five seconds have passed. A subject
-// that the server refuses is a PermissionError, at once.
-func (b *Bus) Publish(ctx context.Context, m Msg) (Ack, error) {
-	mark := b.denied.mark()
-	if !b.nc.IsConnected() {
-		return Ack{}, fmt.Errorf("publish to %s: %w", m.Subject, ErrAway)
-	}
-	msg := &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Data}
-	future, err := b.js.PublishMsgAsync(msg)
-	if err != nil {
-		return Ack{}, fmt.Errorf("publish to %s: %w", m.Subject, err)
-	}
-	timer := time.NewTimer(publishTimeout + time.Second)
-	defer timer.Stop()
-	for {
-		denied, more := b.denied.since(mark, publishing(m.Subject))
-		if denied != nil {
-			return Ack{}, denied
-		}
-		select {
-		case ack := <-future.Ok():
-			return Ack{Stream: ack.Stream, Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil
-		case err = <-future.Err():
-		case <-timer.C:
-			err = nats.ErrTimeout
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		case <-more:
-			continue
-		}
-		return Ack{}, fmt.Errorf("publish to %s: %w", m.Subject, err)
-	}
-}
-
 // MaxPayload is the largest message that the server and the outcomes' stream take, in bytes.
 func (b *Bus) MaxPayload() int {
 	n := b.nc.MaxPayload()
@@ -335,7 +285,7 @@ func (b *Bus) Flush(ctx context.Context) error {
 
 // Close closes the connection. What was not confirmed by then may be lost to the caller, not to the bus.
 func (b *Bus) Close() {
-	b.js.CleanupPublisher()
 	b.nc.Close()
 	b.alive.Load().end()
+	b.closePublisher()
 }

@@ -16,6 +16,7 @@ type Message struct {
 	Header    map[string][]string
 	Data      []byte
 	Stream    string
+	Consumer  string
 	Seq       uint64    // in the stream
 	Time      time.Time // when the stream stored it
 	Delivered int       // how often it was handed over, this time included
@@ -28,6 +29,8 @@ type Message struct {
 type Replier interface {
 	// Ack says that the message is done with, and waits until the server has confirmed it.
 	Ack(ctx context.Context) error
+	// AckUnconfirmed says that the message is done with, and waits for nothing. A consumer takes what is said to it in order.
+	AckUnconfirmed() error
 	// Nak gives the message back: to anybody, after the delay.
 	Nak(delay time.Duration) error
 	// InProgress tells the server that the message is still held.
@@ -41,6 +44,13 @@ type replier struct {
 
 func (r replier) Ack(ctx context.Context) error {
 	if _, err := r.nc.RequestWithContext(ctx, r.reply, []byte("+ACK")); err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	return nil
+}
+
+func (r replier) AckUnconfirmed() error {
+	if err := r.nc.Publish(r.reply, []byte("+ACK")); err != nil {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	return nil
@@ -73,7 +83,7 @@ func (b *Bus) message(m *nats.Msg) (*Message, error) {
 		return nil, fmt.Errorf("read message on %s: %w", m.Subject, err)
 	}
 	return &Message{
-		Subject: m.Subject, Header: m.Header, Data: m.Data, Stream: meta.Stream, Seq: meta.Sequence.Stream,
+		Subject: m.Subject, Header: m.Header, Data: m.Data, Stream: meta.Stream, Consumer: meta.Consumer, Seq: meta.Sequence.Stream,
 		Time: meta.Timestamp.UTC(), Delivered: int(min(meta.NumDelivered, 1<<30)), Replier: replier{b.nc, m.Reply},
 		Pending: meta.NumPending, Order: meta.Sequence.Consumer,
 	}, nil

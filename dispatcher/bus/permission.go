@@ -111,6 +111,7 @@ func (b *Bus) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	denied := parsePermission(err.Error())
 	b.log("NATS", denied)
 	b.denied.add(denied)
+	b.fail(denied, func(p *publication) bool { return publishing(p.subject)(denied) })
 }
 
 // mayWork finds out whether the user may do all that the daemon will do later, before there is something to lose. Each subject

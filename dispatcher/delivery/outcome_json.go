@@ -18,10 +18,13 @@ func At(t time.Time) Stamp { return Stamp{t.UTC()} }
 
 // MarshalJSON implements json.Marshaler.
 func (s Stamp) MarshalJSON() ([]byte, error) {
-	b := make([]byte, 0, len(stampLayout)+2)
+	return s.append(make([]byte, 0, len(stampLayout)+2)), nil
+}
+
+func (s Stamp) append(b []byte) []byte {
 	b = append(b, '"')
 	b = s.UTC().AppendFormat(b, stampLayout)
-	return append(b, '"'), nil
+	return append(b, '"')
 }
 
 // UnmarshalJSON implements json.Unmarshaler. Any RFC 3339 time is read that is one in UTC too.
@@ -60,6 +63,14 @@ type Envelope struct {
 
 // Encode makes the message of an outcome. id is its Nats-Msg-Id, node the daemon's name, data a Record or a Rejection.
 func Encode(o Outcome, id, node string, at time.Time, data any) ([]byte, error) {
+	if r, ok := data.(*Record); ok {
+		return AppendOutcome(make([]byte, 0, 768), o, id, node, at, r), nil
+	}
+	return encodeAny(o, id, node, at, data)
+}
+
+// encodeAny is Encode for any data.
+func encodeAny(o Outcome, id, node string, at time.Time, data any) ([]byte, error) {
 	raw, err := marshal(data)
 	if err != nil {
 		return nil, fmt.Errorf("encode outcome %s: %w", id, err)
