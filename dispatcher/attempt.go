@@ -10,7 +10,7 @@ import (
 	"bellhop/dispatcher/rule"
 )
 
-// attempt makes one attempt and settles it. It runs in a goroutine of the pool's.
+// attempt makes one attempt and has it settled. It runs in a worker of the pool's.
 func (d *Dispatcher) attempt(j *job) {
 	// The rules in force when it goes out decide where it goes: a mended endpoint mends what waits for it.
 	if now := d.Rules(); !j.fresh && now.Set != j.set && !d.current(j, now) {
@@ -21,7 +21,6 @@ func (d *Dispatcher) attempt(j *job) {
 	resp := d.poster.Post(d.hard, d.request(j, started))
 	d.metrics.InFlight.Dec()
 	if d.hard.Err() != nil && resp.Err != nil && resp.Err.Kind == delivery.KindCancelled {
-		j.release()
 		d.abandon(j)
 		return
 	}
@@ -30,9 +29,14 @@ func (d *Dispatcher) attempt(j *job) {
 	if resp.RetryAfter > 0 {
 		d.holdBack(j.lane, time.Now().Add(resp.RetryAfter))
 	}
-	// The next attempt of another delivery need not wait until the bus has confirmed this one.
-	j.release()
-	d.end(j, resp)
+	// The worker goes on with another delivery while the bus confirms this one.
+	j.settling = true
+	d.pool.settling.Add(1)
+	if resp.Err == nil && !j.doubt {
+		d.delivered(j, resp)
+		return
+	}
+	go d.end(j, resp)
 }
 
 // current gives the job the webhook that the rules now in force have under its names. Where they have none it ends the job
@@ -52,7 +56,7 @@ func (d *Dispatcher) current(j *job, now InForce) bool {
 	}
 	j.hook = nil
 	j.RulesVersion = now.Set.Version
-	d.end(j, endpointFailure(delivery.KindCancelled, "the rule or webhook is gone or disabled"))
+	go d.end(j, endpointFailure(delivery.KindCancelled, "the rule or webhook is gone or disabled"))
 	return false
 }
 

@@ -23,8 +23,9 @@ import (
 
 // Outcomes publishes to the bus and reads back what it has recorded.
 type Outcomes interface {
-	// Publish blocks until the stream has confirmed the message.
-	Publish(ctx context.Context, m bus.Msg) (bus.Ack, error)
+	// PublishAsync calls done once the stream has confirmed the message, or with an error: in any goroutine, maybe before it
+	// returns. done does not block.
+	PublishAsync(m bus.Msg, done func(bus.Ack, error))
 	// Outcome returns the message at a sequence of the outcomes' stream, nil where it is gone.
 	Outcome(ctx context.Context, seq uint64) ([]byte, error)
 	// MaxPayload is the largest message in bytes.
@@ -137,6 +138,7 @@ type Dispatcher struct {
 	scheduled atomic.Pointer[map[string]struct{}]
 	open      valve
 	ready     readiness
+	unwell    complaint // the bus does not confirm
 
 	// hard ends when in-flight work is given up: after the shutdown's grace.
 	hard     context.Context // the lifetime of work that outlives the call which started it
@@ -242,11 +244,8 @@ func (d *Dispatcher) Ready() error { return d.ready.err() }
 func (d *Dispatcher) Run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		d.heartbeat(background)
-	}()
+	wg.Go(func() { d.heartbeat(background) })
+	wg.Go(func() { d.relieve(background) })
 	defer func() {
 		stopBackground()
 		wg.Wait()

@@ -75,15 +75,20 @@ func (x *doubts) resolve(ctx context.Context, id string, ask func()) (uint64, er
 	return x.ids[id], nil
 }
 
-// publishOutcome publishes an outcome until the stream has confirmed it, once: where an answer was lost and the bus was away for
-// so long that the stream no longer knows the id, what has been recorded meanwhile is looked at first.
+// publishOutcome publishes an outcome until the stream has confirmed it, once.
 func (d *Dispatcher) publishOutcome(m bus.Msg) (bus.Ack, error) {
 	id := m.Header[bus.MsgID][0]
-	var ack bus.Ack
-	var first time.Time // when an answer was first missed
 	// From before it is sent: its record may be read before it shows that the answer is lost.
 	d.doubts.add(id)
 	defer d.doubts.drop(id)
+	return d.publishAgain(m, time.Time{})
+}
+
+// publishAgain publishes an outcome, whose answer was first missed at a time, until the stream has confirmed it: where the bus
+// was away for so long that the stream no longer knows the id, what has been recorded meanwhile is looked at first.
+func (d *Dispatcher) publishAgain(m bus.Msg, first time.Time) (bus.Ack, error) {
+	id := m.Header[bus.MsgID][0]
+	var ack bus.Ack
 	err := d.retry("publish", func(ctx context.Context) (err error) {
 		if !first.IsZero() && time.Since(first) > knownFor {
 			seq, err := d.doubts.resolve(ctx, id, d.trouble)
@@ -96,10 +101,26 @@ func (d *Dispatcher) publishOutcome(m bus.Msg) (bus.Ack, error) {
 			}
 		}
 		asked := time.Now()
-		if ack, err = d.bus.Outcomes.Publish(ctx, m); err != nil && first.IsZero() {
+		if ack, err = d.publish(ctx, m); err != nil && first.IsZero() {
 			first = asked
 		}
 		return err
 	})
 	return ack, err
+}
+
+// publish publishes a message and waits until its stream has confirmed it.
+func (d *Dispatcher) publish(ctx context.Context, m bus.Msg) (bus.Ack, error) {
+	type answer struct {
+		ack bus.Ack
+		err error
+	}
+	answered := make(chan answer, 1)
+	d.bus.Outcomes.PublishAsync(m, func(ack bus.Ack, err error) { answered <- answer{ack, err} })
+	select {
+	case a := <-answered:
+		return a.ack, a.err
+	case <-ctx.Done():
+		return bus.Ack{}, context.Cause(ctx)
+	}
 }

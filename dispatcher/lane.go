@@ -19,7 +19,8 @@ type job struct {
 	fresh bool // straight from its event: the webhook is the one that the event was matched against
 	doubt bool // it may have been made before: by a daemon that died, or before the server crashed
 
-	release func() // gives worker and lane free; set by the pool as it begins
+	in       *lane // whose attempt it is; set by the pool as it begins
+	settling bool  // its attempt was made, and the pool waits for the outcome to be confirmed
 }
 
 // lane is one endpoint's share of the pool: scheme, host and port. Its fields are guarded by the pool's lock.
@@ -38,7 +39,7 @@ type lane struct {
 	backlog     bool // something of it waits on the bus: what comes now goes behind it
 	done        int  // attempts ended since doneSince
 	doneSince   time.Time
-	rate        float64       // attempts ended a second, lately
+	rate        float64       // attempts ended a second, lately; 0 before the first were counted
 	room        chan struct{} // one slot: there may be room now
 	failed      int           // attempts that failed since one last did not
 	failedSince time.Time
@@ -90,13 +91,61 @@ func (l *lane) pop() *job {
 	return j
 }
 
+func (l *lane) popLast() *job {
+	last := len(l.queue) - 1
+	j := l.queue[last]
+	l.queue[last] = nil
+	l.queue = l.queue[:last]
+	return j
+}
+
+// rateOver is the time over which a lane's attempts are counted for its rate.
+const rateOver = 100 * time.Millisecond
+
 // ended counts an attempt that ended, for the lane's rate.
 func (l *lane) ended(now time.Time) {
 	l.done++
-	if since := now.Sub(l.doneSince); since >= 200*time.Millisecond {
-		l.rate = (l.rate + float64(l.done)/since.Seconds()) / 2
+	if since := now.Sub(l.doneSince); since >= rateOver {
+		r := float64(l.done) / since.Seconds()
+		if l.rate > 0 {
+			r = (l.rate + r) / 2
+		}
+		l.rate = r
 		l.done, l.doneSince = 0, now
 	}
+}
+
+// speed is how many attempts a second the lane makes now.
+func (l *lane) speed(now time.Time) float64 {
+	if since := now.Sub(l.doneSince); since > 2*rateOver {
+		return min(l.rate, float64(l.done)/since.Seconds())
+	}
+	return l.rate
+}
+
+// untried is how many attempts a lane that has just begun is taken for being able to make within a moment.
+const untried = 128
+
+// began notes that the lane, which had nothing to do, has.
+func (l *lane) began(now time.Time) {
+	if now.Sub(l.doneSince) > rateOver {
+		l.done, l.doneSince = 0, now
+	}
+}
+
+// isUntried tells whether nothing is known yet of how quick the lane is.
+func (l *lane) isUntried(now time.Time) bool { return l.rate == 0 && now.Sub(l.doneSince) < 2*rateOver }
+
+// soonDone is how many attempts the lane will make within a moment, as far as can be told. One that has just begun is given
+// the benefit of the doubt.
+func (l *lane) soonDone(now time.Time) int {
+	if l.backlog || l.still(now) {
+		return 0
+	}
+	if l.isUntried(now) {
+		return min(2*l.limit(now), untried)
+	}
+	return int(l.speed(now) * fastLane.Seconds())
 }
 
 // soon tells whether a full lane will have room within a moment, so that waiting for it costs less than the bus would.
@@ -104,11 +153,7 @@ func (l *lane) soon(now time.Time) bool {
 	if l.backlog || l.still(now) {
 		return false
 	}
-	r := l.rate
-	if since := now.Sub(l.doneSince); since > 200*time.Millisecond {
-		r = min(r, float64(l.done)/since.Seconds())
-	}
-	return r > 0 && float64(l.inflight+l.queued())/r < fastLane.Seconds()
+	return l.isUntried(now) || l.inflight+l.queued() <= l.soonDone(now)
 }
 
 // still tells whether nothing may begin now.

@@ -442,3 +442,70 @@ func TestIdleLaneTakesEventsThoughItsPullIsOpen(t *testing.T) {
 		}
 	})
 }
+
+// While the bus records no outcome, only so many attempts are made as can be held without one, whatever waits.
+func TestUnrecordedAttemptsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: ok}
+		refused := true
+		b.fail = func(what string) error {
+			if what == "publish" && refused {
+				return errForced
+			}
+			return nil
+		}
+		start(t, b, p, twoEndpoints, func(o *Options) { o.Workers, o.PerEndpoint = 32, 16 })
+		const n = 2000
+		for range n {
+			b.event("group.joined", `{}`, nil)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := len(p.all()); got > 3*32 {
+			t.Errorf("%d attempts without an outcome, want at most three for each of 32 workers", got)
+		}
+		b.mu.Lock()
+		refused = false
+		b.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := len(p.all()); got != n || len(b.records()) != n {
+			t.Errorf("%d attempts and %d outcomes once the bus takes them, want %d", got, len(b.records()), n)
+		}
+	})
+}
+
+// An endpoint that was quick and hangs all at once keeps the events behind it waiting for a moment only.
+func TestQuickLaneThatHangsIsRelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := false
+		b, p := newMemBus(), &poster{}
+		p.answer = func(n int, r endpoint.Request) endpoint.Response {
+			if hangs {
+				return hang(n, r)
+			}
+			time.Sleep(time.Millisecond)
+			return status(200)
+		}
+		r := start(t, b, p, twoEndpoints, func(o *Options) { o.Workers, o.PerEndpoint = 64, 32 })
+		for range 20_000 {
+			b.event("course.completed", `{}`, nil)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if got := len(b.history("park")); got != 0 {
+			t.Errorf("%d of the quick endpoint's were parked, want none", got)
+		}
+		hangs = true
+		b.event("group.joined", `{}`, nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := r.held.len(); got > 128 {
+			t.Errorf("%d messages held for an endpoint that hangs", got)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := countTo(p.all(), "alive"); got != 1 {
+			t.Errorf("%d deliveries to the healthy endpoint behind 20,000 for one that hangs, want 1", got)
+		}
+	})
+}

@@ -223,7 +223,9 @@ func (m *memMessage) InProgress() error {
 
 func (b *memBus) MaxPayload() int { return b.max }
 
-func (b *memBus) Publish(_ context.Context, m bus.Msg) (bus.Ack, error) {
+func (b *memBus) PublishAsync(m bus.Msg, done func(bus.Ack, error)) { done(b.publish(m)) }
+
+func (b *memBus) publish(m bus.Msg) (bus.Ack, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.forced("publish"); err != nil {

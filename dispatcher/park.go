@@ -48,6 +48,25 @@ func (d *Dispatcher) park(j *job) {
 	d.part(j.owner)
 }
 
+// relieveEvery is how often lanes are looked at that queue more than their share.
+const relieveEvery = 100 * time.Millisecond
+
+// relieve parks what lanes have queued because they were quick, once they are no longer, until ctx ends.
+func (d *Dispatcher) relieve(ctx context.Context) {
+	tick := time.NewTicker(relieveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, j := range d.pool.relieve() {
+			go d.park(j)
+		}
+	}
+}
+
 // move has what waited for one lane wait for another: its endpoint was changed meanwhile. Where both wait under one token it
 // waits on as it is.
 func (d *Dispatcher) move(j *job) {

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -16,6 +17,9 @@ type pool struct {
 	run         func(*job) // makes the attempt
 	abandon     func(*job) // gives back what was not begun
 
+	// settling is how many attempts have been made whose outcome the bus has not confirmed yet.
+	settling atomic.Int64
+
 	mu      sync.Mutex
 	lanes   map[string]*lane
 	served  map[string]struct{} // the lanes that the rules in force call; nil: any
@@ -24,6 +28,7 @@ type pool struct {
 	queued  int // in all lanes
 	active  int // lanes with something under way or queued
 	stopped bool
+	idle    []chan *job // workers without work, the last to come first
 }
 
 // What is queued here is held on the bus, and what is held is bounded: so queues share a budget, of as many places as there
@@ -36,9 +41,15 @@ func (p *pool) spare() int { return p.workers / 8 }
 // few is how many workers a lane may use of those kept.
 func (p *pool) few() int { return max(1, p.workers/16) }
 
+// flowing is how many attempts a lane may queue beyond its share because it will have made them within a moment: parking them
+// would cost the bus more. Should it come to a halt, relieve parks them.
+func (p *pool) flowing(l *lane, now time.Time) int {
+	return min(l.soonDone(now), 4*p.workers-p.queued)
+}
+
 // room is how many attempts more a lane may queue.
 func (p *pool) room(l *lane, now time.Time) int {
-	n := min(l.limit(now), p.budget())
+	n := max(min(l.limit(now), p.budget()), p.flowing(l, now))
 	if l.limiter != nil {
 		// What a rate keeps waiting had better wait on the bus: two seconds' worth is at hand.
 		n = min(n, 1+int(2*float64(l.limiter.Limit())))
@@ -46,9 +57,17 @@ func (p *pool) room(l *lane, now time.Time) int {
 	return n - l.queued() - l.reserved
 }
 
+// maxSettling bounds what is POSTed without a recorded outcome while the bus records none.
+func (p *pool) maxSettling() int64 { return int64(2 * p.workers) }
+
+// full tells whether no attempt of any lane may begin now.
+func (p *pool) full() bool {
+	return p.busy >= p.workers || p.stopped || p.settling.Load() >= p.maxSettling()
+}
+
 // begins tells whether a lane may begin an attempt now.
 func (p *pool) begins(l *lane, now time.Time) bool {
-	if p.busy >= p.workers || l.inflight >= l.limit(now) {
+	if p.full() || l.inflight >= l.limit(now) {
 		return false
 	}
 	return p.active <= 1 || p.workers-p.busy > p.spare() || l.inflight < p.few()
@@ -108,6 +127,9 @@ func (p *pool) submit(j *job, from origin) verdict {
 	now := time.Now()
 	switch from {
 	case fromIntake:
+		if l.inflight+l.queued() == 0 {
+			l.began(now)
+		}
 		if l.backlog || l.still(now) || (p.room(l, now) <= 0 && (l.queued() > 0 || !p.begins(l, now))) {
 			return full
 		}
@@ -158,7 +180,19 @@ func (p *pool) offer(l *lane, now time.Time) {
 
 // pump begins what can begin, one job of each lane in turn.
 func (p *pool) pump(now time.Time) {
-	for passed := 0; p.busy < p.workers && passed < len(p.ring) && !p.stopped; {
+	for j := p.next(now); j != nil; j = p.next(now) {
+		if n := len(p.idle); n > 0 {
+			p.idle[n-1] <- j
+			p.idle = p.idle[:n-1]
+			continue
+		}
+		go p.work(j)
+	}
+}
+
+// next takes the job out that is to begin now, nil where none is: that of the lane whose turn it is.
+func (p *pool) next(now time.Time) *job {
+	for passed := 0; passed < len(p.ring) && !p.full(); {
 		l := p.ring[0]
 		p.ring[0] = nil
 		p.ring = p.ring[1:]
@@ -180,10 +214,11 @@ func (p *pool) pump(now time.Time) {
 		p.queued--
 		l.inflight++
 		p.busy++
-		passed = 0
-		go p.do(l, j)
+		j.in = l
 		p.offer(l, now)
+		return j
 	}
+	return nil
 }
 
 // hold is how long the lane must not begin anything: it is paused, or its rate is spent.
@@ -223,24 +258,52 @@ func (p *pool) wake(l *lane, after time.Duration) {
 	})
 }
 
-func (p *pool) do(l *lane, j *job) {
-	ended := sync.OnceFunc(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		l.inflight--
-		p.busy--
-		if l.inflight+l.queued() == 0 {
-			p.active--
+// work makes attempts, one after the other, until the pool stops. Workers stay, for the stacks that they have grown.
+func (p *pool) work(j *job) {
+	hand := make(chan *job, 1)
+	for j != nil {
+		l := j.in
+		p.run(j)
+		if j = p.done(l, hand); j == nil {
+			j = <-hand // nil once the pool stops
 		}
-		now := time.Now()
-		l.ended(now)
-		p.offer(l, now)
+	}
+}
+
+// done ends an attempt of a lane and returns the job that its worker is to go on with; where there is none the worker is
+// handed one later.
+func (p *pool) done(l *lane, hand chan *job) *job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.inflight--
+	p.busy--
+	if l.inflight+l.queued() == 0 {
+		p.active--
+	}
+	now := time.Now()
+	l.ended(now)
+	p.offer(l, now)
+	j := p.next(now)
+	switch {
+	case j != nil:
 		p.pump(now)
-		l.signal()
-	})
-	j.release = ended
-	defer ended()
-	p.run(j)
+	case p.stopped:
+		close(hand)
+	default:
+		p.idle = append(p.idle, hand)
+	}
+	l.signal()
+	return j
+}
+
+// settled notes that the bus has confirmed the outcome of an attempt.
+func (p *pool) settled() {
+	if p.settling.Add(-1) != p.maxSettling()-1 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pump(time.Now())
 }
 
 // pause lets nothing begin in the lane before a time; it never shortens a pause. It tells whether it lengthened one, and
@@ -284,14 +347,34 @@ func (p *pool) drain(key string) []*job {
 	return p.empty(p.lane(key))
 }
 
-func (p *pool) empty(l *lane) []*job {
+func (p *pool) empty(l *lane) []*job { return p.cut(l, 0) }
+
+// cut takes the jobs out that a lane has queued beyond the first few.
+func (p *pool) cut(l *lane, keep int) []*job {
 	var jobs []*job
-	for l.queued() > 0 {
-		jobs = append(jobs, l.pop())
+	for l.queued() > keep {
+		jobs = append(jobs, l.popLast())
 	}
 	p.queued -= len(jobs)
-	if len(jobs) > 0 && l.inflight == 0 {
+	if len(jobs) > 0 && l.inflight+l.queued() == 0 {
 		p.active--
+	}
+	return jobs
+}
+
+// relieve takes the jobs out that lanes have queued because they were quick and are no longer.
+func (p *pool) relieve() []*job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.queued <= p.workers {
+		return nil
+	}
+	now := time.Now()
+	var jobs []*job
+	for _, l := range p.lanes {
+		if keep := max(l.limit(now), l.soonDone(now)); l.queued() > keep {
+			jobs = append(jobs, p.cut(l, keep)...)
+		}
 	}
 	return jobs
 }
@@ -377,6 +460,10 @@ func (p *pool) stop() {
 		jobs = append(jobs, p.empty(l)...)
 	}
 	p.ring = nil
+	for _, hand := range p.idle {
+		close(hand)
+	}
+	p.idle = nil
 	p.mu.Unlock()
 	for _, j := range jobs {
 		p.abandon(j)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // readiness collects why the engine is not consuming, by part.
@@ -81,5 +82,32 @@ func (v *valve) wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// complaint is said once for all who have it, and again only after a while.
+type complaint struct {
+	mu   sync.Mutex
+	last time.Time // zero: nothing to complain of
+}
+
+// sayAgain is how long a complaint is not repeated.
+const sayAgain = 10 * time.Second
+
+func (c *complaint) say(how func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); c.last.IsZero() || now.Sub(c.last) >= sayAgain {
+		c.last = now
+		how()
+	}
+}
+
+func (c *complaint) over(how func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.last.IsZero() {
+		c.last = time.Time{}
+		how()
 	}
 }

@@ -23,11 +23,67 @@ func (d *Dispatcher) end(j *job, resp endpoint.Response) {
 	outcome, next := d.judge(j, resp)
 	rec := d.record(j, resp, outcome, next)
 	if err := d.settle(j, rec, outcome, next); err != nil {
-		d.log.Warn("delivery not settled; it stays on the bus", zap.String("delivery", j.ID), zap.Error(err))
-		j.owner.giveBack(0)
+		d.unsettled(j, err)
 	}
+	d.finish(j)
+}
+
+// finish lets go of a delivery that is settled, or given up.
+func (d *Dispatcher) finish(j *job) {
 	d.claims.release(j.ID)
+	if j.settling {
+		d.pool.settled()
+	}
 	d.part(j.owner)
+}
+
+// delivered settles an attempt that succeeded, as nearly all do, without a goroutine that waits for it.
+func (d *Dispatcher) delivered(j *job, resp endpoint.Response) {
+	rec := d.record(j, resp, delivery.Delivered, time.Time{})
+	id := delivery.OutcomeID(j.ID, j.Run, j.Attempt)
+	msg, err := d.outcomeMessage(id, delivery.Delivered, rec)
+	if err != nil {
+		go d.end(j, resp)
+		return
+	}
+	asked := time.Now()
+	d.doubts.add(id)
+	d.bus.Outcomes.PublishAsync(msg, func(ack bus.Ack, err error) {
+		if err == nil && !ack.Duplicate {
+			d.doubts.drop(id)
+			d.counted(delivery.Delivered, rec)
+			d.recent.add(j.ID, j.Run, j.Attempt, true)
+			d.finish(j)
+			return
+		}
+		go func() {
+			if err != nil {
+				ack, err = d.publishAgain(msg, asked)
+			}
+			d.doubts.drop(id)
+			if err == nil {
+				err = d.confirmed(j, rec, delivery.Delivered, msg, ack, 0)
+			}
+			if err != nil {
+				d.unsettled(j, err)
+			}
+			d.finish(j)
+		}()
+	})
+}
+
+// unsettled gives a delivery back whose settlement was given up.
+func (d *Dispatcher) unsettled(j *job, err error) {
+	d.log.Warn("delivery not settled; it stays on the bus", zap.String("delivery", j.ID), zap.Error(err))
+	j.owner.giveBack(0)
+}
+
+// counted counts an outcome that is on the bus.
+func (d *Dispatcher) counted(outcome delivery.Outcome, rec *delivery.Record) {
+	d.metrics.Outcomes.WithLabelValues(string(outcome)).Inc()
+	if rec.Error != nil {
+		d.metrics.Errors.WithLabelValues(string(rec.Error.Kind)).Inc()
+	}
 }
 
 // judge says what became of an attempt, and when the next one comes.
@@ -130,10 +186,13 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 	if err != nil {
 		return err
 	}
-	d.metrics.Outcomes.WithLabelValues(string(outcome)).Inc()
-	if rec.Error != nil {
-		d.metrics.Errors.WithLabelValues(string(rec.Error.Kind)).Inc()
-	}
+	return d.confirmed(j, rec, outcome, msg, ack, scheduled)
+}
+
+// confirmed takes the bus's word for an attempt's outcome: this execution's stands, or an earlier one's. scheduled is the sequence
+// of the next attempt where this execution has scheduled it, else 0.
+func (d *Dispatcher) confirmed(j *job, rec *delivery.Record, outcome delivery.Outcome, msg bus.Msg, ack bus.Ack, scheduled uint64) error {
+	d.counted(outcome, rec)
 	if ack.Duplicate {
 		if mine, err := d.yield(j, ack.Seq, msg.Data, scheduled); err != nil || !mine {
 			return err
@@ -268,6 +327,7 @@ func (d *Dispatcher) retry(what string, do func(context.Context) error) error {
 		if err == nil {
 			if n > 2 {
 				d.ready.set("settle", nil)
+				d.unwell.over(func() { d.log.Info("the bus confirms again", zap.String("what", what)) })
 			}
 			return nil
 		}
@@ -278,7 +338,9 @@ func (d *Dispatcher) retry(what string, do func(context.Context) error) error {
 		if n == 2 {
 			d.ready.set("settle", err)
 			d.trouble()
-			d.log.Warn("the bus does not confirm, trying until it does", zap.String("what", what), zap.Error(err))
+			d.unwell.say(func() {
+				d.log.Warn("the bus does not confirm, trying until it does", zap.String("what", what), zap.Int("held", d.held.len()), zap.Error(err))
+			})
 		}
 		if !d.sleep(wait) {
 			return errors.Join(context.Cause(d.hard), err)
