@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -447,7 +448,7 @@ func TestIdleLaneTakesEventsThoughItsPullIsOpen(t *testing.T) {
 func TestUnrecordedAttemptsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, p := newMemBus(), &poster{answer: ok}
-		refused := true
+		refused := true // guarded by the bus's lock
 		b.fail = func(what string) error {
 			if what == "publish" && refused {
 				return errForced
@@ -478,10 +479,10 @@ func TestUnrecordedAttemptsAreBounded(t *testing.T) {
 // An endpoint that was quick and hangs all at once keeps the events behind it waiting for a moment only.
 func TestQuickLaneThatHangsIsRelieved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hangs := false
+		var hangs atomic.Bool
 		b, p := newMemBus(), &poster{}
 		p.answer = func(n int, r endpoint.Request) endpoint.Response {
-			if hangs {
+			if hangs.Load() {
 				return hang(n, r)
 			}
 			time.Sleep(time.Millisecond)
@@ -495,7 +496,7 @@ func TestQuickLaneThatHangsIsRelieved(t *testing.T) {
 		if got := len(b.history("park")); got != 0 {
 			t.Errorf("%d of the quick endpoint's were parked, want none", got)
 		}
-		hangs = true
+		hangs.Store(true)
 		b.event("group.joined", `{}`, nil)
 		time.Sleep(time.Second)
 		synctest.Wait()
