@@ -363,7 +363,7 @@ func eachBlock(tx *bolt.Tx, before uint64, fn func(rows) bool) error {
 	c := b.Cursor()
 	k, v := c.Last()
 	if before > 0 {
-		if k, v = c.Seek(numberKey(before)); k == nil {
+		if k, _ = c.Seek(numberKey(before)); k == nil {
 			k, v = c.Last()
 		} else {
 			k, v = c.Prev()

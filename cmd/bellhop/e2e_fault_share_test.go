@@ -116,7 +116,7 @@ func handsOver(w *world, signal syscall.Signal) {
 	if held == 0 {
 		w.Fatal("the first daemon holds nothing that it has not begun")
 	}
-	faults, limit, took := []fault(nil), time.Second, time.Duration(0)
+	faults, limit := []fault(nil), time.Second
 	from := time.Now()
 	if signal == sigkill {
 		limit = takeoverWithin
@@ -126,7 +126,7 @@ func handsOver(w *world, signal syscall.Signal) {
 		w.Fatal(err)
 	}
 	w.until(20*time.Second, "the other daemon has all that was not begun", func() bool { return to.events() == events })
-	took = latest(to, events, from)
+	took := latest(to, events, from)
 	close(open)
 	if signal == sigterm {
 		if status := a.wait(20 * time.Second); status != 0 {

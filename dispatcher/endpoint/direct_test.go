@@ -46,19 +46,6 @@ func onlyDirect(t *testing.T) {
 	}
 }
 
-func idleConns(c *Client) int { return int(c.direct.idle.idle.Load()) }
-
-// eventually polls for what other goroutines bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 20s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func TestPostWritesWhatNetHTTPWrites(t *testing.T) {
 	onlyDirect(t)
 	rcv := newReceiver(t, say(okAnswer))

@@ -23,22 +23,22 @@ type reader struct {
 }
 
 // fill reads more, behind what is there. It makes room by moving, and then by doubling up to 64 KiB.
-func (b *reader) fill() error {
-	if b.r > 0 {
-		b.w = copy(b.buf, b.buf[b.r:b.w])
-		b.r = 0
+func (r *reader) fill() error {
+	if r.r > 0 {
+		r.w = copy(r.buf, r.buf[r.r:r.w])
+		r.r = 0
 	}
-	if b.w == len(b.buf) {
-		if len(b.buf) >= maxHeaderBytes {
+	if r.w == len(r.buf) {
+		if len(r.buf) >= maxHeaderBytes {
 			return errTooLong
 		}
-		bigger := make([]byte, min(2*len(b.buf), maxHeaderBytes))
-		copy(bigger, b.buf[:b.w])
-		b.buf = bigger
+		bigger := make([]byte, min(2*len(r.buf), maxHeaderBytes))
+		copy(bigger, r.buf[:r.w])
+		r.buf = bigger
 	}
 	for range 100 {
-		n, err := b.src.Read(b.buf[b.w:])
-		b.w += n
+		n, err := r.src.Read(r.buf[r.w:])
+		r.w += n
 		if n > 0 {
 			return nil // the error comes again
 		}
@@ -50,20 +50,20 @@ func (b *reader) fill() error {
 }
 
 // line gives the next line without its end, CRLF or LF alone. It is valid until the next call, and may be written to.
-func (b *reader) line() ([]byte, error) {
+func (r *reader) line() ([]byte, error) {
 	for seen := 0; ; {
-		if i := bytes.IndexByte(b.buf[b.r+seen:b.w], '\n'); i >= 0 {
-			line := b.buf[b.r : b.r+seen+i]
-			b.r += seen + i + 1
-			if b.left -= len(line) + 1; b.left < 0 {
+		if i := bytes.IndexByte(r.buf[r.r+seen:r.w], '\n'); i >= 0 {
+			line := r.buf[r.r : r.r+seen+i]
+			r.r += seen + i + 1
+			if r.left -= len(line) + 1; r.left < 0 {
 				return nil, errHeadTooLong
 			}
 			return bytes.TrimSuffix(line, []byte{'\r'}), nil
 		}
-		if seen = b.w - b.r; seen > b.left {
+		if seen = r.w - r.r; seen > r.left {
 			return nil, errHeadTooLong
 		}
-		if err := b.fill(); err != nil {
+		if err := r.fill(); err != nil {
 			if errors.Is(err, errTooLong) {
 				err = errHeadTooLong
 			}
@@ -73,25 +73,25 @@ func (b *reader) line() ([]byte, error) {
 }
 
 // unfold joins a header's line with those that continue it (RFC 9112, 5.2), each parted by a space.
-func (b *reader) unfold(line []byte) ([]byte, error) {
+func (r *reader) unfold(line []byte) ([]byte, error) {
 	line = trimSpace(line)
 	joined := false
 	for {
-		if b.r == b.w {
+		if r.r == r.w {
 			if !joined { // fill moves what line points to
 				line, joined = bytes.Clone(line), true
 			}
-			if err := b.fill(); err != nil {
+			if err := r.fill(); err != nil {
 				return nil, unexpected(err)
 			}
 		}
-		if !isSpace(b.buf[b.r]) {
+		if !isSpace(r.buf[r.r]) {
 			return line, nil
 		}
 		if !joined {
 			line, joined = bytes.Clone(line), true
 		}
-		next, err := b.line()
+		next, err := r.line()
 		if err != nil {
 			return nil, err
 		}
