@@ -16,6 +16,12 @@ func (d *Dispatcher) attempt(j *job) {
 	if now := d.Rules(); !j.fresh && now.Set != j.set && !d.current(j, now) {
 		return
 	}
+	if !j.fresh && d.recent.settled(j.ID, j.Run, j.Attempt) {
+		// It was called off, or made elsewhere, while it stood in its lane.
+		d.metrics.Repeated.Inc()
+		d.finish(j)
+		return
+	}
 	d.metrics.InFlight.Inc()
 	started := time.Now()
 	resp := d.poster.Post(d.hard, d.request(j, started))

@@ -66,6 +66,7 @@ type Bus struct {
 	Schedule Schedule
 	Waiting  Waiting
 	Holds    Holds                              // nil tells nobody
+	ByHand   ByHand                             // nil: nothing is retried or cancelled by hand
 	Events   func() (Source, error)             // a puller of the events
 	Due      func() (Source, error)             // a puller of due retries
 	Lane     func(token string) (Source, error) // a puller of what waits for a lane

@@ -134,7 +134,7 @@ func DeliveryHash(id string) (uint64, bool) {
 	if _, err := hex.Decode(b[:], []byte(id)); err != nil {
 		return 0, false
 	}
-	return binary.BigEndian.Uint64(b[:8]) ^ binary.BigEndian.Uint64(b[8:]), true
+	return mix(binary.BigEndian.Uint64(b[:8]), 0, 0) ^ binary.BigEndian.Uint64(b[8:]), true
 }
 
 // textHash is how the index knows an event's or a user's id; 0 is none.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -39,6 +40,9 @@ type daemon struct {
 	link   *dispatcher.Link
 	http   *console.Server
 	ready  atomic.Pointer[error]
+
+	begun time.Time
+	live  console.Live
 }
 
 // serverDir is where the embedded server keeps its files, in data_dir.
@@ -52,6 +56,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 			return withHint(fmt.Errorf("the host's name: %w", err), "--node NAME")
 		}
 	}
+	d.begun = time.Now().UTC()
 	d.notReady(errors.New("starting"))
 	path := filepath.Join(s.DataDir, storeName)
 	if d.db, err = store.Open(path, store.Options{}); err != nil {
@@ -74,7 +79,9 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		return err
 	}
 
+	desk := d.desk()
 	d.http, err = console.Open(console.Options{
+		Deliveries: desk, ByHand: desk, Outcomes: desk.outcomes, Live: &d.live, About: d, Events: &trier{desk: desk, keeper: keeper},
 		Listen: s.Console.Listen, Token: s.Console.Token, Socket: filepath.Join(s.DataDir, socketName), Version: buildVersion(),
 		ReadToken: s.Console.ReadToken, WidgetToken: s.Console.WidgetToken, EmbedOrigins: s.Console.EmbedOrigins,
 		Ready: d.isReady, Counts: d.db, Rules: keeper, Lanes: d, Gatherer: registry, Log: d.log.Named("console"),
@@ -162,7 +169,7 @@ func topology(s *config.Settings) bus.Topology {
 // openEngine sets up the streams and makes the engine that works on them.
 func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, rules dispatcher.InForce) error {
 	s := d.settings
-	link := &dispatcher.Link{Bus: d.bus, Topology: topology(s), Projection: projection{d.db}, Log: d.log}
+	link := &dispatcher.Link{Bus: d.bus, Topology: topology(s), Projection: projection{d.db}, Log: d.log, Watch: d.watch}
 	if err := link.Open(ctx); err != nil {
 		return err
 	}
@@ -191,7 +198,7 @@ func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, ru
 	d.client = endpoint.NewClient(client)
 	b := d.bus
 	d.engine = dispatcher.New(dispatcher.Bus{
-		Outcomes: b, Schedule: b, Waiting: b, Holds: b, BusyLanes: b.BusyLanes,
+		Outcomes: b, Schedule: b, Waiting: b, Holds: b, ByHand: b, BusyLanes: b.BusyLanes,
 		Events: func() (dispatcher.Source, error) { return b.Events() },
 		Due:    func() (dispatcher.Source, error) { return b.Due() },
 		Lane:   func(token string) (dispatcher.Source, error) { return b.Lane(token) },
@@ -219,6 +226,7 @@ func (d *daemon) consume(ctx context.Context, keeper *ruleKeeper) error {
 	context.AfterFunc(failing, cancel)
 	g.Go(func() error { return d.link.Run(background) })
 	g.Go(func() error { return keeper.watch(background, d.hup) })
+	g.Go(func() error { return d.mind(background) })
 	g.Go(func() error { return d.http.Wait(background) })
 	d.ready.Store(nil)
 	// Whoever sends it work is to know at once that it takes no more.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -239,4 +240,42 @@ func problemLine(p rule.Problem) string {
 		text = p.Path + ": " + text
 	}
 	return placeOf(p.Pos) + " " + text
+}
+
+// Diff implements console.Rules.
+func (k *ruleKeeper) Diff(from, to string) (api.Diff, error) {
+	list, err := k.Versions()
+	if err != nil {
+		return api.Diff{}, err
+	}
+	if len(list) == 0 {
+		return api.Diff{}, fmt.Errorf("%w: no rules were accepted yet", store.ErrNoVersion)
+	}
+	if to == "" {
+		to = strconv.FormatUint(list[0].Number, 10)
+	}
+	newer, err := k.Version(to)
+	if err != nil {
+		return api.Diff{}, err
+	}
+	older := api.Version{}
+	if from == "" {
+		// The one before it that the store keeps; the first is compared with nothing.
+		for _, v := range list {
+			if v.Number < newer.Number {
+				from = strconv.FormatUint(v.Number, 10)
+				break
+			}
+		}
+	}
+	if from != "" {
+		if older, err = k.Version(from); err != nil {
+			return api.Diff{}, err
+		}
+	}
+	out := api.Diff{From: older.Number, To: newer.Number, Files: []api.FileDiff{}}
+	for _, f := range diffVersions(older, newer) {
+		out.Files = append(out.Files, api.FileDiff(f))
+	}
+	return out, nil
 }

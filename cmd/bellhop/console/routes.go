@@ -27,6 +27,24 @@ func (s *Server) routes(a *access) http.Handler {
 	mux.HandleFunc("GET "+api.SeriesPath, s.series)
 	mux.HandleFunc("GET "+api.BreakdownPath, s.breakdown)
 	mux.HandleFunc("GET "+api.LatencyPath, s.latency)
+	mux.HandleFunc("GET "+api.DeliveriesPath, s.deliveries)
+	mux.HandleFunc("GET "+api.DeliveriesPath+"/{id}", s.delivery)
+	mux.HandleFunc("POST "+api.DeliveriesPath+"/{id}/retry", s.retry)
+	mux.HandleFunc("POST "+api.DeliveriesPath+"/{id}/cancel", s.cancel)
+	mux.HandleFunc("GET "+api.StreamPath, s.stream)
+	mux.HandleFunc("GET "+api.PendingPath, s.pending)
+	mux.HandleFunc("GET "+api.OperationsPath, s.listOperations)
+	mux.HandleFunc("POST "+api.OperationsPath, s.startOperation)
+	mux.HandleFunc("GET "+api.OperationsPath+"/{id}", s.operation)
+	mux.HandleFunc("DELETE "+api.OperationsPath+"/{id}", s.stopOperation)
+	mux.HandleFunc("GET "+api.StatusPath, s.status)
+	mux.HandleFunc("GET "+api.DaemonsPath, s.daemons)
+	mux.HandleFunc("POST "+api.RebuildPath, s.rebuild)
+	mux.HandleFunc("GET "+api.EventsPath, s.recentEvents)
+	mux.HandleFunc("GET "+api.EventsPath+"/{seq}", s.event)
+	mux.HandleFunc("GET "+api.EventTypesPath, s.eventTypes)
+	mux.HandleFunc("POST "+api.TryPath, s.try)
+	mux.HandleFunc("GET "+api.DiffPath, s.diff)
 	mux.HandleFunc("GET "+api.RulesPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, s.o.Rules.InForce()) })
 	mux.HandleFunc("GET "+api.RulesPath+"/{name}", s.rule)
 	mux.HandleFunc("GET "+api.VersionsPath, s.versions)
@@ -121,11 +139,18 @@ func read(w http.ResponseWriter, r *http.Request, into any, shape string) bool {
 
 // fail answers with what an error means to who asked.
 func (s *Server) fail(w http.ResponseWriter, err error) {
-	if errors.Is(err, store.ErrNoVersion) {
+	var refusal *Refusal
+	var many *store.TooManyError
+	switch {
+	case errors.As(err, &refusal):
+		problemWith(w, api.Problem{Status: refusal.Status, Detail: err.Error(), Next: refusal.Next})
+	case errors.Is(err, store.ErrNoVersion):
 		problem(w, http.StatusNotFound, err.Error())
-		return
+	case errors.As(err, &many):
+		problem(w, http.StatusConflict, err.Error())
+	default:
+		problem(w, http.StatusUnprocessableEntity, err.Error())
 	}
-	problem(w, http.StatusUnprocessableEntity, err.Error())
 }
 
 func text(w http.ResponseWriter, status int, body string) {
@@ -134,8 +159,11 @@ func text(w http.ResponseWriter, status int, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
-func answer(w http.ResponseWriter, v any) {
+func answer(w http.ResponseWriter, v any) { answerWith(w, http.StatusOK, v) }
+
+func answerWith(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v)
@@ -143,7 +171,14 @@ func answer(w http.ResponseWriter, v any) {
 
 // problem answers with an error (RFC 9457).
 func problem(w http.ResponseWriter, status int, detail string) {
+	problemWith(w, api.Problem{Status: status, Detail: detail})
+}
+
+func problemWith(w http.ResponseWriter, p api.Problem) {
+	p.Title = http.StatusText(p.Status)
 	w.Header().Set("Content-Type", api.ProblemType)
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(api.Problem{Title: http.StatusText(status), Status: status, Detail: detail})
+	w.WriteHeader(p.Status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(p)
 }

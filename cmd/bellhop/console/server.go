@@ -24,6 +24,8 @@ type Rules interface {
 	Versions() ([]api.Version, error)
 	Version(ref string) (api.Version, error)
 	Rollback(ref string) (api.Version, error)
+	// Diff compares two versions; "" for to is the one in force, for from the one before it.
+	Diff(from, to string) (api.Diff, error)
 }
 
 // Options configures a Server.
@@ -37,10 +39,18 @@ type Options struct {
 	WidgetToken  string   // allows reading counts
 	EmbedOrigins []string // whose pages may frame the widget
 
-	Ready    func() error // nil error: connected and consuming
-	Counts   Counts
-	Rules    Rules
-	Lanes    Lanes
+	Ready  func() error // nil error: connected and consuming
+	Counts Counts
+	Rules  Rules
+	Lanes  Lanes
+
+	Deliveries Deliveries
+	ByHand     ByHand
+	Live       *Live
+	Outcomes   func(ctx context.Context, seqs []uint64) ([]api.Outcome, error) // in the order of seqs
+	About      About
+	Events     Events
+
 	Gatherer prometheus.Gatherer
 	Log      *zap.Logger
 }
@@ -60,12 +70,20 @@ type Server struct {
 	servers []*http.Server
 	url     string
 	failed  chan error
-	wg      sync.WaitGroup
+
+	operations *operations
+	life       context.Context // of what does not end by itself: ends with Close
+	end        context.CancelFunc
+	wg         sync.WaitGroup
 }
 
 // Open listens and serves. A socket that a dead daemon left is replaced; a live one is an error.
 func Open(o Options) (*Server, error) {
-	s := &Server{o: o, failed: make(chan error, 2)}
+	s := &Server{o: o, failed: make(chan error, 2), operations: newOperations()}
+	s.life, s.end = context.WithCancel(context.Background())
+	if s.o.Live == nil {
+		s.o.Live = &Live{}
+	}
 	local := &access{local: true}
 	socket, err := listenSocket(o.Socket)
 	if err != nil {
@@ -115,6 +133,8 @@ func (s *Server) Wait(ctx context.Context) error {
 
 // Close lets requests under way end, for a moment, and stops listening.
 func (s *Server) Close() error {
+	s.end()
+	s.operations.close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	var errs []error

@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/json"
 	"time"
+
+	"bellhop/dispatcher/delivery"
 )
 
 // Error is why an attempt failed.
@@ -19,29 +21,29 @@ type Body struct {
 
 // Outcome is the data of one outcome with its name and its place in the stream.
 type Outcome struct {
-	Outcome string    `json:"outcome"`
-	Seq     uint64    `json:"seq"`
-	At      time.Time `json:"at"` // when the stream stored it
-	Node    string    `json:"node,omitempty"`
+	Outcome string         `json:"outcome"`
+	Seq     uint64         `json:"seq"`
+	At      delivery.Stamp `json:"at"` // when the stream stored it
+	Node    string         `json:"node,omitempty"`
 
-	DeliveryID    string     `json:"delivery_id,omitempty"`
-	EventID       string     `json:"event_id,omitempty"`
-	EventType     string     `json:"event_type,omitempty"`
-	EventSeq      uint64     `json:"event_seq,omitempty"`
-	Rule          string     `json:"rule,omitempty"`
-	Webhook       string     `json:"webhook,omitempty"`
-	RulesVersion  string     `json:"rules_version,omitempty"`
-	Endpoint      string     `json:"endpoint,omitempty"`
-	Run           int        `json:"run,omitempty"`
-	Attempt       int        `json:"attempt,omitempty"`
-	MaxAttempts   int        `json:"max_attempts,omitempty"`
-	StartedAt     *time.Time `json:"started_at,omitempty"`
-	DurationMS    *float64   `json:"duration_ms,omitempty"`
-	Status        int        `json:"status,omitempty"`
-	Error         *Error     `json:"error,omitempty"`
-	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
-	Response      *Body      `json:"response,omitempty"`
-	Request       *Body      `json:"request,omitempty"`
+	DeliveryID    string          `json:"delivery_id,omitempty"`
+	EventID       string          `json:"event_id,omitempty"`
+	EventType     string          `json:"event_type,omitempty"`
+	EventSeq      uint64          `json:"event_seq,omitempty"`
+	Rule          string          `json:"rule,omitempty"`
+	Webhook       string          `json:"webhook,omitempty"`
+	RulesVersion  string          `json:"rules_version,omitempty"`
+	Endpoint      string          `json:"endpoint,omitempty"`
+	Run           int             `json:"run,omitempty"`
+	Attempt       int             `json:"attempt,omitempty"`
+	MaxAttempts   int             `json:"max_attempts,omitempty"`
+	StartedAt     *delivery.Stamp `json:"started_at,omitempty"`
+	DurationMS    *float64        `json:"duration_ms,omitempty"`
+	Status        int             `json:"status,omitempty"`
+	Error         *Error          `json:"error,omitempty"`
+	NextAttemptAt *delivery.Stamp `json:"next_attempt_at,omitempty"`
+	Response      *Body           `json:"response,omitempty"`
+	Request       *Body           `json:"request,omitempty"`
 
 	// Of a rejected event.
 	Stream  string `json:"stream,omitempty"`
