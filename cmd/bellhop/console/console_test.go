@@ -34,7 +34,9 @@ func (r *noRules) Versions() ([]api.Version, error)  { return nil, nil }
 func (r *noRules) Version(string) (api.Version, error) {
 	return api.Version{}, store.ErrNoVersion
 }
-func (r *noRules) Diff(string, string) (api.Diff, error) { return api.Diff{Files: []api.FileDiff{}}, nil }
+func (r *noRules) Diff(string, string) (api.Diff, error) {
+	return api.Diff{Files: []api.FileDiff{}}, nil
+}
 func (r *noRules) Rollback(ref string) (api.Version, error) {
 	r.rolled = append(r.rolled, ref)
 	return api.Version{Number: 2, Of: 1}, nil
