@@ -207,7 +207,7 @@ func (c *converter) node(n *yaml.Node) (out *node, err error) {
 		return out, nil
 	}
 	if n.Style&yaml.TaggedStyle != 0 && !coreTag(n.Tag) {
-		return nil, c.fault(n, "unknown tag %s: quote a value that begins with an exclamation mark", n.Tag)
+		return nil, c.fault(n, "unknown tag %s: quote a value that begins with an exclamation mark", quote(n.Tag))
 	}
 	if c.depth++; c.depth > maxDepth {
 		return nil, c.fault(n, "nested more than %d levels deep", maxDepth)

@@ -259,8 +259,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		// What net/url already understands keeps its meaning, segment by segment and key by key.
-		before, after := strings.Split(legal.EscapedPath(), "/"), strings.Split(u.Wire.EscapedPath(), "/")
-		if legal.EscapedPath() == "" {
+		// Of a path that is not quite legal EscapedPath loses which slashes were encoded; RawPath keeps them.
+		path := legal.RawPath
+		if path == "" {
+			path = legal.EscapedPath()
+		}
+		before, after := strings.Split(path, "/"), strings.Split(u.Wire.EscapedPath(), "/")
+		if path == "" {
 			before = []string{"", ""}
 		}
 		if len(before) != len(after) {
