@@ -297,16 +297,36 @@ func (s *shaper) pos(n *node) rule.Pos {
 // fault notes an error at a node.
 func (s *shaper) fault(n *node, path, format string, args ...any) {
 	s.problems = append(s.problems, rule.Problem{
-		Pos: s.pos(n), Path: path, Severity: rule.Error, Text: fmt.Sprintf(format, args...),
+		Pos: s.pos(n), Path: path, Severity: rule.Error, Text: shorten(fmt.Sprintf(format, args...), maxText),
 	})
 }
 
 // join appends a key to a path.
 func join(path, key string) string {
+	key = shorten(key, maxKey)
 	if path == "" {
 		return key
 	}
 	return path + "." + key
+}
+
+const (
+	maxKey  = 200  // characters of a key in a path
+	maxText = 4000 // characters of a problem's text
+)
+
+// shorten cuts a text for people to n characters, an ellipsis in the place of the rest.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for at := range s {
+		if n == 0 {
+			return s[:at] + "…"
+		}
+		n--
+	}
+	return s
 }
 
 // contains tells whether the list has the name; the lists are too short for anything faster.

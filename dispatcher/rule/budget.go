@@ -201,7 +201,11 @@ func (m *meter) matches(args ...any) any {
 	if len(pattern) > 1000 {
 		panic(errors.New("matches with a pattern of more than 1000 bytes"))
 	}
-	weight := patternWeight(pattern)
+	steps, err := patternSteps(pattern)
+	if err != nil {
+		panic(err)
+	}
+	weight := patternWeight(steps)
 	m.charge(64 + 16*weight)
 	m.size(value, weight)
 	p, err := regexp.Compile(pattern)

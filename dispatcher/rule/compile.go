@@ -24,6 +24,7 @@ type compiler struct {
 // the set is nil where one of them is an Error. Texts of problems hold no secret's value.
 func Compile(d *Definitions, o Options) (*Set, []Problem) {
 	c := newCompiler(d, o, map[string]*namedFilter{}, &fileLines{files: d.Files})
+	c.patterns = &patterns{}
 	c.compileFilters()
 	set := &Set{Rules: make([]*Rule, len(d.Rules)), webhooks: make(map[webhookKey]*Webhook, len(d.Rules))}
 	names := make(map[string]Pos, len(d.Rules))
@@ -39,7 +40,7 @@ func Compile(d *Definitions, o Options) (*Set, []Problem) {
 			return
 		}
 		part := newCompiler(d, o, c.named, c.lines)
-		part.names = c.names
+		part.names, part.patterns = c.names, c.patterns
 		for at := (i - 1) * partSize; at < min(i*partSize, len(d.Rules)); at++ {
 			set.Rules[at] = part.rule(&d.Rules[at])
 		}

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +80,7 @@ func (o *operand) equal(v event.Value) bool {
 // String shows the operand as an operator would write it: text bare where it can be taken for nothing else.
 func (o *operand) String() string {
 	if o.kind != event.String {
-		return o.text
+		return cut(o.text, maxShown)
 	}
 	_, numeric := parseOperand(o.text)
 	switch {
@@ -101,7 +100,7 @@ type condition struct {
 	op       operator
 	operands []operand
 	isList   bool // the operand was written as a list
-	pattern  *regexp.Regexp
+	pattern  *pattern
 	isTime   bool // gt, gte, lt, lte: the operand is a time
 	time     time.Time
 	want     bool // exists
@@ -150,7 +149,7 @@ func (c *condition) holdsForText(text string) bool {
 	case opEndsWith:
 		return strings.HasSuffix(text, c.operands[0].text)
 	case opMatches:
-		return c.pattern.MatchString(text)
+		return !c.pattern.tooLong(text) && c.pattern.MatchString(text)
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -105,7 +106,11 @@ func (f named) why(e *event.Event) string { return "filter " + f.name + ": " + f
 func (f named) String() string            { return "filter " + f.name }
 
 func (c *condition) why(e *event.Event) string {
-	return c.String() + ": found " + shown(c.lookup(e))
+	v := c.lookup(e)
+	if c.op == opMatches && v.Kind() == event.String && c.pattern.tooLong(v.Text()) {
+		return fmt.Sprintf("%v: found a text of %d bytes, too long for a pattern of %d steps", c, len(v.Text()), c.pattern.steps)
+	}
+	return c.String() + ": found " + shown(v)
 }
 
 func (c *condition) String() string {

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"regexp"
 	"strings"
 
 	"bellhop/dispatcher/event"
@@ -43,6 +42,8 @@ type filterCompiler struct {
 	named map[string]*namedFilter
 	names []string // of all filters, in file order, for suggestions
 	chain []string // the names being compiled, outermost first
+
+	patterns *patterns
 }
 
 // resolve compiles the filter of that name unless it is compiled already.
@@ -333,13 +334,12 @@ func (c *filterCompiler) bound(out *condition, name string, v Scalar) bool {
 
 // pattern compiles the operand of matches.
 func (c *filterCompiler) pattern(out *condition, v Scalar) bool {
-	p, err := regexp.Compile(v.Text)
+	p, err := c.patterns.compile(v.Text)
 	if err != nil {
-		c.errorAt(v, "matches: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-		return false
+		c.errorAt(v, "matches: %v", err)
 	}
 	out.pattern = p
-	return true
+	return p != nil
 }
 
 // described names a scalar for a problem's text: what YAML took it for, and how it is written.

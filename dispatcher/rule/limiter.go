@@ -3,7 +3,6 @@ package rule
 import (
 	"fmt"
 	"maps"
-	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -42,6 +41,8 @@ type limiter struct {
 	names map[string]string // the machine's name of a field to the field's
 	all   bool
 	err   *file.Error
+
+	patterns int // the steps of the patterns in it
 }
 
 // reads lists the fields the expression reads.
@@ -154,7 +155,13 @@ func (l *limiter) binary(node *ast.Node, n *ast.BinaryNode) {
 		n.Left, n.Right = charged(sizeName, n.Left, 1), charged(sizeName, n.Right, 1)
 	case "matches":
 		if pattern, ok := n.Right.(*ast.StringNode); ok {
-			n.Left = charged(sizeName, n.Left, patternWeight(pattern.Value))
+			steps, err := patternSteps(pattern.Value)
+			if err != nil {
+				l.fail(n, "matches: %v", err)
+				return
+			}
+			l.patterns += steps
+			n.Left = charged(sizeName, n.Left, patternWeight(steps))
 			return
 		}
 		c := call(matchesName, n.Left, n.Right)
@@ -240,14 +247,4 @@ type counter int
 func (c *counter) Visit(*ast.Node) { *c++ }
 
 // patternWeight is what a pattern costs for each sixteen characters it is held against, by the size of its machine.
-func patternWeight(pattern string) int {
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return 1
-	}
-	machine, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
-		return 1
-	}
-	return 4 + len(machine.Inst)/2
-}
+func patternWeight(steps int) int { return 4 + steps/2 }

@@ -174,12 +174,17 @@ func (n number) digit(i int) byte {
 	return n.part[i-len(n.whole)]
 }
 
+// maxBased is how long a number in another base than ten may be: turning one into decimals takes quadratic time.
+const maxBased = 1000
+
 // parseOperand reads a number as YAML writes them: decimal, or 0x, 0o and 0b integers, underscores between digits.
 func parseOperand(s string) (number, bool) {
 	if n, ok := parseNumber(s); ok {
 		return n, true
 	}
-	// Only what is written in digits reaches the big integer, and a rule file's scalar is short: nothing to bound here.
+	if len(s) > maxBased {
+		return number{}, false
+	}
 	i, ok := new(big.Int).SetString(s, 0)
 	if !ok {
 		return number{}, false

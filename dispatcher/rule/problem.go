@@ -7,6 +7,9 @@ import (
 	"unicode/utf8"
 )
 
+// maxText bounds a problem's text in characters: an endpoint encoded for the wire fits, a pasted file does not.
+const maxText = 4000
+
 // problems collects what is wrong, in any order; sorted puts it in file order.
 type problems struct {
 	list   []Problem
@@ -33,7 +36,7 @@ func (p *problems) add(severity Severity, pos Pos, path, format string, args ...
 	if severity == Error {
 		p.errors++
 	}
-	p.list = append(p.list, Problem{Pos: pos, Path: path, Severity: severity, Text: fmt.Sprintf(format, args...)})
+	p.list = append(p.list, Problem{Pos: pos, Path: path, Severity: severity, Text: cut(fmt.Sprintf(format, args...), maxText)})
 }
 
 // sorted returns the problems by file, in the order of the definitions' files, then by line and column.

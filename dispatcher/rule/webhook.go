@@ -59,6 +59,12 @@ func (c *compiler) when(s Scalar) *when {
 		c.errorAt(s, "%v", err)
 		return nil
 	}
+	if ok, err := c.patterns.charge(w.patterns); !ok {
+		if err != nil {
+			c.errorAt(s, "%v", err)
+		}
+		return nil
+	}
 	c.whens[s.Text] = w
 	return w
 }

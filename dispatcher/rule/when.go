@@ -26,6 +26,8 @@ type when struct {
 	program *vm.Program
 	reads   []reading // the fields it may read of the data
 	readAll bool      // it asks for $env, which is all of them
+
+	patterns int // the steps of the patterns in it
 }
 
 // compileWhen checks an expression and compiles it with its limits built in. The error's text is one line.
@@ -64,7 +66,7 @@ func compileWhen(source string) (w *when, err error) {
 	if err != nil {
 		return nil, oneLine(err)
 	}
-	return &when{source: source, program: program, reads: limits.reads(), readAll: limits.all}, nil
+	return &when{source: source, program: program, reads: limits.reads(), readAll: limits.all, patterns: limits.patterns}, nil
 }
 
 // why runs the expression and says why it does not send, "" where it gives true.
