@@ -116,7 +116,7 @@ func (b *bench) serveSelf(part string, hello any, args ...string) (*served, erro
 	if b.o.profile != "" {
 		args = append(args, "-profile", filepath.Join(b.o.profile, part))
 	}
-	cmd := exec.Command(b.self, append([]string{part}, args...)...)
+	cmd := exec.Command(b.self, append([]string{part}, args...)...) //nolint:gosec // G204: this program itself
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", part, err)

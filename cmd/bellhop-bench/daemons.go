@@ -26,9 +26,13 @@ func daemons(ctx context.Context, b *bench, r *result) error {
 	got := map[int][]drained{}
 	for range rounds {
 		for _, n := range counts {
+			if b.over() {
+				r.note("%d daemons: not measured, the time was over", n)
+				continue
+			}
 			b.progress("daemons: %d", n)
 			d, err := b.drain(ctx, drainOptions{
-				daemon: daemonOptions{rules: path, workers: 256 / n}, daemons: n, events: 2 * b.events(b.rate, 1), event: usual,
+				daemon: daemonOptions{rules: path, workers: 256 / n}, daemons: n, events: b.events(b.rate, 1), event: usual,
 			})
 			if err != nil {
 				return err
@@ -39,6 +43,9 @@ func daemons(ctx context.Context, b *bench, r *result) error {
 	m := modelOf(got[1])
 	var one []float64
 	for _, n := range counts {
+		if len(got[n]) == 0 {
+			continue
+		}
 		var rates, cpus, servers, receivers []float64
 		for _, d := range got[n] {
 			k := float64(d.Deliveries) / 1000
@@ -48,7 +55,7 @@ func daemons(ctx context.Context, b *bench, r *result) error {
 		if n == 1 {
 			one = rates
 		}
-		predicted := m.together(runtime.NumCPU(), n)
+		predicted := m.together(runtime.NumCPU())
 		r.add(map[string]any{
 			"daemons": n, "rate": median(rates), "gain": median(ratios(rates, one)), "model": predicted, "off": median(rates) / predicted,
 			"daemon": median(cpus), "server": median(servers), "receiver": median(receivers),
@@ -77,7 +84,7 @@ func modelOf(runs []drained) model {
 
 // together is the rate at which all processes together spend the cores. More daemons share the same work; each of them follows all
 // outcomes besides, which the model leaves out.
-func (m model) together(cores, _ int) float64 {
+func (m model) together(cores int) float64 {
 	return float64(cores) / (m.perDaemon + m.perServer + m.perReceiver)
 }
 

@@ -60,7 +60,7 @@ func latency(ctx context.Context, b *bench, r *result) (err error) {
 	if _, err := b.usualSample(ctx); err != nil {
 		return err
 	}
-	loads := []int{10, 50, 80}
+	loads := []int{50, 10, 80}
 	if b.o.quick {
 		loads = []int{50}
 	}
@@ -79,6 +79,10 @@ func latency(ctx context.Context, b *bench, r *result) (err error) {
 	b.progress("latency: %v %% of %.0f/s", loads, b.rate)
 	settled := 0
 	for _, load := range loads {
+		if b.over() {
+			r.note("%d %%: not measured, the time was over", load)
+			continue
+		}
 		p := paced{rate: b.rate * float64(load) / 100, event: usualAt(settled)}
 		p.events = max(int(p.rate*2*b.o.arm.Seconds()), 500)
 		got, late, err := b.steady(ctx, d, p, &settled)

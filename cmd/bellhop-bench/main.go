@@ -88,7 +88,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.full, "full", false, "the whole counts (1,000,000 events waiting, 200,000 retries), as long as that takes")
 	flags.StringVar(&only, "only", "", "these `groups` alone, comma separated: "+strings.Join(groupNames(), ", "))
 	flags.StringVar(&o.json, "json", "", "write the results to this `file` as well")
-	flags.StringVar(&o.profile, "profile", "", "write profiles of each process to this `folder`: throughput alone")
+	flags.StringVar(&o.profile, "profile", "", "write profiles of each process to this `folder`: throughput, else the last run of each process in the groups of -only")
 	flags.DurationVar(&o.budget, "budget", 0, "begin nothing more after so long (default 3m, 30s with -quick, none with -full)")
 	flags.DurationVar(&o.arm, "arm", 0, "how long one stretch is measured, about (default 1.5s, 1.2s with -quick, 4s with -full)")
 	flags.Usage = func() {

@@ -46,9 +46,9 @@ func median(v []float64) float64 {
 // ratios divides pairwise: what was measured next to each other.
 func ratios(a, b []float64) []float64 {
 	r := make([]float64, 0, len(a))
-	for i := range min(len(a), len(b)) {
-		if b[i] > 0 {
-			r = append(r, a[i]/b[i])
+	for i, x := range a {
+		if i < len(b) && b[i] > 0 {
+			r = append(r, x/b[i])
 		}
 	}
 	return r
