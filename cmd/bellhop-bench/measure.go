@@ -66,9 +66,7 @@ func measure(ctx context.Context, o options, stdout, say io.Writer) error {
 		fmt.Fprintf(stdout, "\n%d processors; other programs took %.0f %% of them meanwhile\n", out.CPUs, 100*out.Others)
 	}
 	fmt.Fprintf(stdout, "%d deliveries in %.0f s: %d lost, %d duplicated\n", b.tally.Deliveries, out.Seconds, b.tally.Lost, b.tally.Duplicated)
-	if b.tally.Lost > 0 {
-		err = errors.Join(fmt.Errorf("%d of %d deliveries were lost", b.tally.Lost, b.tally.Deliveries), err)
-	}
+	err = errors.Join(b.tally.err(), err)
 	if err != nil {
 		out.Error = err.Error()
 	}

@@ -45,6 +45,21 @@ type tally struct {
 	Duplicated int `json:"duplicated"`
 }
 
+// count adds a stretch: what was to come, and what came.
+func (t *tally) count(want int, a arrived) {
+	t.Deliveries += want
+	t.Lost += max(want-a.Distinct, 0) + a.Unretried
+	t.Duplicated += a.Duplicated
+}
+
+// err is the verdict: what was lost is an error, what came twice is not.
+func (t tally) err() error {
+	if t.Lost > 0 {
+		return fmt.Errorf("%d of %d deliveries were lost", t.Lost, t.Deliveries)
+	}
+	return nil
+}
+
 const (
 	eventsStream  = "EVENTS"
 	resultsStream = "WEBHOOKS"
@@ -234,9 +249,7 @@ func (b *bench) report(want int, retry time.Duration, edge int) (arrived, error)
 	if err := b.to.ask(receiverCommand{Report: true, Retry: retry, Edge: edge}, &a); err != nil {
 		return a.Report, err
 	}
-	b.tally.Deliveries += want
-	b.tally.Lost += max(want-a.Report.Distinct, 0) + a.Report.Unretried
-	b.tally.Duplicated += a.Report.Duplicated
+	b.tally.count(want, a.Report)
 	return a.Report, nil
 }
 
