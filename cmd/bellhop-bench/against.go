@@ -29,13 +29,14 @@ func against(ctx context.Context, b *bench, r *result) error {
 	r.note("B: %s", b.o.against)
 	var as, bs, cpu []float64
 	for round := range againstRounds {
-		got := map[string]drained{}
-		order := []string{b.o.bellhop, b.o.against}
+		var got [2]drained
+		binaries, order := [2]string{b.o.bellhop, b.o.against}, [2]int{0, 1}
 		if round%2 == 1 {
 			// Who comes first changes, so that a machine that slows down or warms up favours neither.
 			order[0], order[1] = order[1], order[0]
 		}
-		for _, binary := range order {
+		for _, which := range order {
+			binary := binaries[which]
 			b.progress("against: round %d, %s", round+1, binary)
 			d, err := b.drain(ctx, drainOptions{
 				daemon: daemonOptions{binary: binary, rules: rules}, events: b.events(2*b.rate, 1), event: usual,
@@ -43,9 +44,9 @@ func against(ctx context.Context, b *bench, r *result) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", binary, err)
 			}
-			got[binary] = d
+			got[which] = d
 		}
-		x, y := got[b.o.bellhop], got[b.o.against]
+		x, y := got[0], got[1]
 		as, bs, cpu = append(as, x.Rate), append(bs, y.Rate), append(cpu, y.cpu()/x.cpu())
 		r.add(map[string]any{
 			"round": round + 1, "a": x.Rate, "b": y.Rate, "ratio": x.Rate / y.Rate, "cpuA": x.cpu(), "cpuB": y.cpu(),
