@@ -94,7 +94,7 @@ var table = []setting{
 	networks("delivery.allow_networks", "networks that may be called though they are not globally routable"),
 	text("delivery.proxy", "", "proxy for webhooks; empty: none, whatever the environment says",
 		func(s *Settings) *string { return &s.Delivery.Proxy }, proxyURL).as("url"),
-	lanes("delivery.lanes", "limits for single endpoints: [{endpoint, concurrency, rate}]"),
+	lanes("delivery.lanes", "what single endpoints have of their own: [{endpoint, concurrency, rate, tls: {ca, cert, key}}]"),
 
 	text("console.listen", "127.0.0.1:8420", "the console's address; empty: no console",
 		func(s *Settings) *string { return &s.Console.Listen }, address).as("address").shaped(schema{"type": "string", "pattern": hostPort}),

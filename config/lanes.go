@@ -11,7 +11,10 @@ import (
 	"bellhop/dispatcher/endpoint"
 )
 
-var laneKeys = []string{"endpoint", "concurrency", "rate"}
+var (
+	laneKeys    = []string{"endpoint", "concurrency", "rate", "tls"}
+	laneTLSKeys = []string{"ca", "cert", "key"}
+)
 
 // lanes makes the key for the limits of single endpoints.
 func lanes(path, doc string) setting {
@@ -59,6 +62,9 @@ func lanes(path, doc string) setting {
 				if l.Rate > 0 {
 					out[i]["rate"] = showRate(l.Rate)
 				}
+				if l.TLS != (TLS{}) {
+					out[i]["tls"] = l.TLS.show()
+				}
 			}
 			return out
 		},
@@ -77,6 +83,9 @@ func (w *within) Error() string { return w.err.Error() }
 
 // split takes errors apart that errors.Join put together.
 func split(err error) []error {
+	if err == nil {
+		return nil
+	}
 	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		return j.Unwrap()
 	}
@@ -86,7 +95,7 @@ func split(err error) []error {
 // readLane reads one lane.
 func readLane(n *node) (Lane, error) {
 	if n.kind != mappingNode {
-		return Lane{}, fmt.Errorf("%s, but a lane is a mapping with endpoint, concurrency and rate", n.describe())
+		return Lane{}, fmt.Errorf("%s, but a lane is a mapping with endpoint, concurrency, rate and tls", n.describe())
 	}
 	var lane Lane
 	var bad []error
@@ -102,6 +111,12 @@ func readLane(n *node) (Lane, error) {
 			continue
 		}
 		seen[key] = true
+		if key == "tls" {
+			t, err := readLaneTLS(p.value)
+			lane.TLS = t
+			bad = append(bad, split(err)...)
+			continue
+		}
 		if p.value.kind != scalarNode || p.value.null() {
 			bad = append(bad, fmt.Errorf("%s: %s, but a single value belongs here", key, p.value.describe()))
 			continue
@@ -124,10 +139,68 @@ func readLane(n *node) (Lane, error) {
 	if !seen["endpoint"] {
 		bad = append(bad, errors.New("endpoint is missing"))
 	}
-	if !seen["concurrency"] && !seen["rate"] && len(bad) == 0 {
-		bad = append(bad, errors.New("neither concurrency nor rate, so nothing is limited"))
+	if !seen["concurrency"] && !seen["rate"] && !seen["tls"] && len(bad) == 0 {
+		bad = append(bad, errors.New("neither concurrency nor rate nor tls, so the lane is like any other"))
+	}
+	if seen["tls"] && strings.HasPrefix(lane.Endpoint, "http:") {
+		bad = append(bad, errors.New("tls: the endpoint is http://, which has none"))
 	}
 	return lane, errors.Join(bad...)
+}
+
+// readLaneTLS reads the names of a lane's PEM files. What is in them is for the daemon to read, which may be the only one
+// that is allowed to.
+func readLaneTLS(n *node) (TLS, error) {
+	if n.kind != mappingNode {
+		return TLS{}, fmt.Errorf("tls: %s, but a mapping with ca, cert and key belongs here", n.describe())
+	}
+	var t TLS
+	var bad []error
+	seen := map[string]bool{}
+	for _, p := range n.pairs {
+		key := p.key.text
+		switch {
+		case p.key.kind != scalarNode || !contains(laneTLSKeys, key):
+			bad = append(bad, fmt.Errorf("tls: %s", unknownKey(key, laneTLSKeys)))
+			continue
+		case seen[key]:
+			bad = append(bad, fmt.Errorf("tls: key %s is here twice", quote(key)))
+			continue
+		case p.value.kind != scalarNode || p.value.null() || p.value.text == "":
+			bad = append(bad, fmt.Errorf("tls.%s: %s, but the name of a PEM file belongs here", key, p.value.describe()))
+			seen[key] = true
+			continue
+		}
+		seen[key] = true
+		switch key {
+		case "ca":
+			t.CA = p.value.text
+		case "cert":
+			t.Cert = p.value.text
+		case "key":
+			t.Key = p.value.text
+		}
+	}
+	switch {
+	case len(n.pairs) == 0:
+		bad = append(bad, errors.New("tls: neither ca nor cert and key"))
+	case seen["cert"] && !seen["key"]:
+		bad = append(bad, errors.New("tls.key: missing, but needed with tls.cert"))
+	case seen["key"] && !seen["cert"]:
+		bad = append(bad, errors.New("tls.cert: missing, but needed with tls.key"))
+	}
+	return t, errors.Join(bad...)
+}
+
+// show lists the files that are named.
+func (t TLS) show() map[string]any {
+	out := map[string]any{}
+	for i, file := range []string{t.CA, t.Cert, t.Key} {
+		if file != "" {
+			out[laneTLSKeys[i]] = file
+		}
+	}
+	return out
 }
 
 // laneEndpoint reduces an endpoint to what makes its lane: scheme, host and port.

@@ -119,7 +119,7 @@ func TestLoadReadsEveryKindFromTheEnvironmentAndFlags(t *testing.T) {
 		{"events.max_age", s.Events.MaxAge, 168 * time.Hour},
 		{"nats.tls.ca", s.NATS.TLS.CA, "ca.pem"},
 		{"delivery.retry_on", s.Delivery.RetryOn, []string{"timeout", "503"}},
-		{"delivery.lanes", s.Delivery.Lanes, []Lane{{"https://crm.example.com:443", 8, 0.5}}},
+		{"delivery.lanes", s.Delivery.Lanes, []Lane{{Endpoint: "https://crm.example.com:443", Concurrency: 8, Rate: 0.5}}},
 		{"console.listen", s.Console.Listen, ""},
 		{"delivery.multiplier", s.Delivery.Multiplier, 1.5},
 		{"delivery.allow_networks", s.Delivery.AllowNetworks, []netip.Prefix{

@@ -154,15 +154,22 @@ func sizes(least, most int64) schema {
 	})
 }
 
-// laneSchema is the schema of one lane's limits.
+// laneSchema is the schema of what one lane has of its own.
 func laneSchema() schema {
+	file := with(of("string"), schema{"minLength": 1})
+	files := with(closed(schema{
+		"ca":   with(file, schema{"description": "PEM file of the authorities to trust, in place of the system's"}),
+		"cert": with(file, schema{"description": "PEM file of the client's certificate"}),
+		"key":  with(file, schema{"description": "PEM file of the client's key"}),
+	}), schema{"minProperties": 1, "dependentRequired": schema{"cert": []string{"key"}, "key": []string{"cert"}}})
 	lane := closed(schema{
 		"endpoint":    with(of("string"), schema{"pattern": `^[hH][tT][tT][pP][sS]?://[^@]+$`, "description": "scheme, host and port"}),
 		"concurrency": with(wholeNumbers(1, 65536), schema{"description": "POSTs in flight"}),
 		"rate":        with(of("string"), schema{"pattern": `^[ ]*[0-9.]+([eE][+-]?[0-9]+)?[ ]*/[ ]*[smh][ ]*$`, "description": "POSTs a second, a minute or an hour: 50/s"}),
+		"tls":         files,
 	})
 	return with(lane, schema{
 		"required": []string{"endpoint"},
-		"anyOf":    []schema{{"required": []string{"concurrency"}}, {"required": []string{"rate"}}},
+		"anyOf":    []schema{{"required": []string{"concurrency"}}, {"required": []string{"rate"}}, {"required": []string{"tls"}}},
 	})
 }

@@ -74,11 +74,12 @@ type Delivery struct {
 	Lanes         []Lane
 }
 
-// Lane limits one endpoint.
+// Lane is what one endpoint has of its own.
 type Lane struct {
 	Endpoint    string  // scheme://host:port, the port always there
 	Concurrency int     // POSTs in flight; 0: Delivery.PerEndpoint
 	Rate        float64 // POSTs a second; 0: no limit
+	TLS         TLS     // CA: in place of the system's authorities
 }
 
 // Console is the HTTP server.

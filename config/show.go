@@ -74,16 +74,25 @@ func (e Entry) Text() string {
 	case []map[string]any:
 		lanes := make([]string, len(v))
 		for i, lane := range v {
-			var fields []string
-			for _, key := range laneKeys {
-				if value, ok := lane[key]; ok {
-					fields = append(fields, fmt.Sprintf("%s: %v", key, value))
-				}
-			}
-			lanes[i] = "{" + strings.Join(fields, ", ") + "}"
+			lanes[i] = flow(lane, laneKeys)
 		}
 		return "[" + strings.Join(lanes, ", ") + "]"
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// flow writes a mapping on one line, its keys in an order.
+func flow(m map[string]any, keys []string) string {
+	var fields []string
+	for _, key := range keys {
+		switch value := m[key].(type) {
+		case nil:
+		case map[string]any:
+			fields = append(fields, key+": "+flow(value, laneTLSKeys))
+		default:
+			fields = append(fields, fmt.Sprintf("%s: %v", key, value))
+		}
+	}
+	return "{" + strings.Join(fields, ", ") + "}"
 }

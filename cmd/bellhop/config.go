@@ -113,7 +113,7 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration",
 		Long: `Check reads the configuration (the file, the environment and the flags given here) and prints everything that is wrong
-with it, one problem a line. It ends with status 1 where there is an error. Rule files are rules check's.`,
+with it, one problem a line; the PEM files of delivery.lanes are read, where they are there. It ends with status 1 where there is an error. Rule files are rules check's.`,
 		Example: `  bellhop config check
   bellhop config check --config /etc/bellhop/bellhop.yaml`,
 		Args: noArgs,
@@ -146,7 +146,8 @@ func (a *app) judge() (errs, warnings []config.Problem, err error) {
 	var problems *config.Problems
 	switch {
 	case err == nil:
-		return nil, loaded.Warnings, nil
+		errs, warnings := checkLaneTLS(loaded)
+		return errs, append(slices.Clone(loaded.Warnings), warnings...), nil
 	case !errors.As(err, &problems):
 		return nil, nil, err
 	}

@@ -35,6 +35,7 @@ type daemon struct {
 	server *bus.Server // nil: an external one
 	db     *store.Store
 	bus    *bus.Bus
+	tls    map[string]endpoint.TLS // by lane; nil: none has its own
 	client *endpoint.Client
 	engine *dispatcher.Dispatcher
 	link   *dispatcher.Link
@@ -183,6 +184,7 @@ func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, ru
 	}
 	client := endpoint.ClientOptions{
 		AllowNetworks: s.Delivery.AllowNetworks, Workers: s.Delivery.Workers, PerEndpoint: s.Delivery.PerEndpoint,
+		Lanes: d.tls,
 	}
 	if s.Delivery.Proxy != "" {
 		if client.Proxy, err = url.Parse(s.Delivery.Proxy); err != nil {

@@ -51,13 +51,17 @@ Every key of the configuration is a flag here, and an environment variable: nats
 				}
 				defer func() { err = errors.Join(err, stop()) }()
 			}
+			own, err := loadLaneTLS(&loaded.Settings)
+			if err != nil {
+				return a.configError(err)
+			}
 			// net/http logs by itself what a receiver sent out of turn: that is not for this log.
 			stdlog.SetOutput(io.Discard)
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
 			d := &daemon{
-				settings: &loaded.Settings, log: log, hup: hup,
+				settings: &loaded.Settings, log: log, hup: hup, tls: own,
 				defaultRules: loaded.Origin("rules") == (config.Origin{}),
 			}
 			return d.run(cmd.Context())

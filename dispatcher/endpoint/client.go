@@ -43,6 +43,7 @@ type ClientOptions struct {
 	Workers       int            // POSTs in flight, at most; sizes the idle connections. 0 means 256.
 	PerEndpoint   int            // of those, to one endpoint; 0 means 64
 	RootCAs       *x509.CertPool // who may sign an endpoint's certificate; nil means the system's
+	Lanes         map[string]TLS // by URL.Lane, what single endpoints have of their own
 
 	// Lookup resolves a host name; nil means the system's resolver. It must honour ctx.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -50,11 +51,12 @@ type ClientOptions struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// Client POSTs to endpoints through one shared transport: keep-alive, no redirects, addresses checked at dial time.
-// It is safe for concurrent use.
+// Client POSTs to endpoints: keep-alive, no redirects, addresses checked at dial time. HTTP/1.1 it speaks itself; what is
+// behind a proxy or speaks HTTP/2 is net/http's. It is safe for concurrent use.
 type Client struct {
-	direct    *direct // HTTP/1.1 without a proxy; nil: none
+	direct    *direct // nil where there is a proxy
 	transport *http.Transport
+	lanes     map[string]*http.Transport // of those that have a TLS of their own
 	guard     guard
 	proxied   bool
 }
@@ -67,17 +69,36 @@ func NewClient(o ClientOptions) *Client {
 	if o.PerEndpoint <= 0 {
 		o.PerEndpoint = defaultPerEndpoint
 	}
-	c := &Client{guard: newGuard(o), proxied: o.Proxy != nil}
-	d := dialer{guard: c.guard, tls: &tls.Config{
+	c := &Client{guard: newGuard(o), proxied: o.Proxy != nil, lanes: map[string]*http.Transport{}}
+	shared := dialer{guard: c.guard, tls: &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		RootCAs:    o.RootCAs,
 		NextProtos: []string{"h2", "http/1.1"},
 	}}
-	c.transport = &http.Transport{
+	own := make(map[string]dialer, len(o.Lanes))
+	for lane, t := range o.Lanes {
+		own[lane] = dialer{guard: c.guard, tls: t.over(shared.tls)}
+	}
+	if !c.proxied {
+		// In all twice the workers: so many little endpoints do not push each other's out at every turn.
+		c.direct = &direct{dialer: shared, own: own, idle: newPool(o.PerEndpoint, 2*o.Workers, idleTimeout)}
+	}
+	c.transport = c.newTransport(o, shared)
+	for lane, d := range own {
+		c.lanes[lane] = c.newTransport(o, d)
+	}
+	return c
+}
+
+func (c *Client) newTransport(o ClientOptions, d dialer) *http.Transport {
+	if c.direct != nil {
+		d.found = c.direct.found
+	}
+	t := &http.Transport{
 		DialContext:            d.dial,
 		DialTLSContext:         d.dialTLS,
 		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           2 * o.Workers, // twice: so many little endpoints do not push each other's out at every turn
+		MaxIdleConns:           2 * o.Workers,
 		MaxIdleConnsPerHost:    o.PerEndpoint,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
@@ -86,11 +107,9 @@ func NewClient(o ClientOptions) *Client {
 		HTTP2:              &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 	if o.Proxy != nil {
-		d.useProxy(c.transport, o.Proxy)
-		return c
+		d.useProxy(t, o.Proxy)
 	}
-	c.direct = &direct{dialer: d, idle: newPool(o.PerEndpoint, c.transport.MaxIdleConns, idleTimeout)}
-	return c
+	return t
 }
 
 // Header is one header of a request.
@@ -115,7 +134,7 @@ type Response struct {
 	Err        *delivery.Error // nil on any 2xx
 }
 
-// Post sends one request, once: the transport sends it again by itself only where none of it can have been handled.
+// Post sends one request, once: it goes out again by itself only where none of it can have been handled.
 // It blocks until the attempt ended, at its timeout at the latest; the cancellation of ctx ends it early with kind
 // cancelled. A 2xx is a success whatever becomes of its body, of which at most 16 KiB are read.
 func (c *Client) Post(ctx context.Context, r Request) Response {
@@ -129,24 +148,37 @@ func (c *Client) Post(ctx context.Context, r Request) Response {
 }
 
 func (c *Client) post(ctx context.Context, r Request, out *Response) {
-	if c.direct != nil && r.URL.Wire != nil && r.URL.Wire.Scheme == "http" {
-		if err := c.direct.post(ctx, &r, out); err != nil {
-			out.Err = failure{timeout: r.Timeout, quiet: r.URL.quiet}.classify(ctx, err)
-		}
-		return
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.Timeout, errAttemptTimeout)
-	defer cancel()
-
 	err := r.check()
+	var given *http2Conn
+	if err == nil && c.direct != nil && c.direct.speaks(r.URL) {
+		if err = c.direct.post(ctx, &r, out); err == nil {
+			return
+		}
+		if errors.As(err, &given) {
+			err = nil // the endpoint has just been found to speak HTTP/2
+		} else {
+			out.Err = failure{timeout: r.Timeout, quiet: r.URL.quiet}.classify(ctx, err)
+			return
+		}
+	}
+	if given == nil {
+		given = new(http2Conn)
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, out.Started.Add(r.Timeout), errAttemptTimeout)
+	defer cancel()
 	if err == nil && c.proxied {
 		// The proxy resolves the name again: this keeps rule files from reaching around the list, not a hostile name server.
 		_, err = c.guard.checked(ctx, r.URL.Wire.Hostname())
 	}
 	var resp *http.Response
 	if err == nil {
+		dialing := withDial(ctx, dial{deadline: out.Started.Add(r.Timeout), lane: r.URL.Lane, given: given})
 		// RoundTrip and not http.Client: nothing follows a redirect, and a 3xx is one more status.
-		resp, err = c.transport.RoundTrip(newRequest(withDeadline(ctx, out.Started.Add(r.Timeout)), r))
+		resp, err = c.transportOf(r.URL.Lane).RoundTrip(newRequest(dialing, r))
+		given.drop()
+		if err != nil {
+			err = given.reason(ctx, err)
+		}
 	}
 	if err == nil && resp.StatusCode < 100 {
 		_ = resp.Body.Close()
@@ -166,6 +198,13 @@ func (c *Client) post(ctx context.Context, r Request, out *Response) {
 	}
 }
 
+func (c *Client) transportOf(lane string) *http.Transport {
+	if t := c.lanes[lane]; t != nil {
+		return t
+	}
+	return c.transport
+}
+
 // check refuses a request that no URL was parsed for.
 func (r Request) check() error {
 	if r.URL.Wire == nil {
@@ -180,6 +219,9 @@ func (c *Client) Close() {
 		c.direct.idle.close()
 	}
 	c.transport.CloseIdleConnections()
+	for _, t := range c.lanes {
+		t.CloseIdleConnections()
+	}
 }
 
 // payload is a body that net/http can rewind without knowing what it is.

@@ -20,6 +20,7 @@ var longAgo = time.Unix(1, 0)
 type conn struct {
 	net.Conn
 	lane   string
+	below  net.Conn        // the socket, where Conn is TLS over it
 	raw    syscall.RawConn // of the socket below; nil where it is no TCP socket of this program
 	direct bool            // Conn is that very socket, without TLS
 	reused bool
@@ -41,7 +42,7 @@ type conn struct {
 }
 
 func newConn(lane string, c net.Conn, below net.Conn) *conn {
-	x := &conn{Conn: c, lane: lane}
+	x := &conn{Conn: c, lane: lane, below: below}
 	if socket, ok := below.(*net.TCPConn); ok && rawSockets {
 		if raw, err := socket.SyscallConn(); err == nil {
 			x.raw, x.direct = raw, c == below
@@ -67,8 +68,16 @@ func (c *conn) begin(ctx context.Context, deadline time.Time) bool {
 	return c.SetDeadline(deadline) == nil
 }
 
-// shut closes the connection.
+// shut ends the connection at once: TLS would say goodbye first, and wait for room to say it.
 func (c *conn) shut() {
+	if c.stop != nil {
+		c.stop()
+	}
+	_ = c.below.Close()
+}
+
+// retire closes a connection on which nothing is under way.
+func (c *conn) retire() {
 	if c.stop != nil {
 		c.stop()
 	}
@@ -116,7 +125,23 @@ func (c *conn) sendOnce() error {
 	}
 	c.written, c.err = c.Write(c.out)
 	c.sent = c.err == nil
+	if c.err != nil && !c.reused {
+		// A server that refuses the client's certificate says so after the handshake, and may be gone by now.
+		n, err := c.Read(c.in)
+		switch {
+		case n > 0:
+			c.read, c.sent, c.err = n, true, nil
+		case alert(err):
+			c.err = err
+		}
+	}
 	return c.err
+}
+
+// alert tells whether an error is what the other end said in TLS before it closed the connection.
+func alert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 // look tells nothing but whether the connection lives.

@@ -115,26 +115,37 @@ func (g guard) checked(ctx context.Context, host string) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// deadlineKey finds an attempt's deadline in a context. The transport dials under a context that keeps the values of the
-// attempt's and not its end, so that a dial for a hung endpoint would otherwise outlive its attempt.
-type deadlineKey struct{}
+// dial is what a dial knows of the attempt that it is for. The transport dials under a context that keeps the values of
+// the attempt's and not its end, so that a dial for a hung endpoint would otherwise outlive its attempt.
+type dial struct {
+	deadline time.Time
+	lane     string
+	given    *http2Conn // may hold a connection that is there already
+}
 
-func withDeadline(ctx context.Context, t time.Time) context.Context {
-	return context.WithValue(ctx, deadlineKey{}, t)
+type dialKey struct{}
+
+func withDial(ctx context.Context, d dial) context.Context {
+	return context.WithValue(ctx, dialKey{}, d)
+}
+
+func dialOf(ctx context.Context) dial {
+	d, ok := ctx.Value(dialKey{}).(dial)
+	if !ok {
+		d.deadline = time.Now().Add(handshakeTimeout)
+	}
+	return d
 }
 
 func untilDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	t, ok := ctx.Value(deadlineKey{}).(time.Time)
-	if !ok {
-		t = time.Now().Add(handshakeTimeout)
-	}
-	return context.WithDeadlineCause(ctx, t, errAttemptTimeout)
+	return context.WithDeadlineCause(ctx, dialOf(ctx).deadline, errAttemptTimeout)
 }
 
-// dialer makes the transport's connections.
+// dialer makes connections.
 type dialer struct {
 	guard guard
 	tls   *tls.Config
+	found func(lane, protocol string) // hears what a handshake has settled; nil: nobody does
 }
 
 // dial connects to an endpoint, each of whose addresses may be called.
@@ -146,16 +157,29 @@ func (d dialer) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 
 // dialTLS is dial with the handshake after it.
 func (d dialer) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
+	about := dialOf(ctx)
+	if conn := about.given.take(); conn != nil {
+		return conn, nil
+	}
 	ctx, cancel := untilDeadline(ctx)
 	defer cancel()
 	conn, err := d.connect(ctx, addr, d.guard.checked)
 	if err != nil {
 		return nil, err
 	}
-	return d.handshake(ctx, conn, addr, d.tls)
+	late := newLateConn(conn)
+	secure, err := d.handshake(ctx, late, addr, d.tls)
+	if err != nil {
+		return nil, err
+	}
+	about.given.made(secure, late)
+	if d.found != nil {
+		d.found(about.lane, secure.ConnectionState().NegotiatedProtocol)
+	}
+	return secure, nil
 }
 
-func (d dialer) handshake(ctx context.Context, conn net.Conn, addr string, config *tls.Config) (net.Conn, error) {
+func (d dialer) handshake(ctx context.Context, conn net.Conn, addr string, config *tls.Config) (*tls.Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		_ = conn.Close()

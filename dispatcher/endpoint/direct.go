@@ -22,7 +22,27 @@ const (
 // request twice and reads nothing beyond its bounds.
 type direct struct {
 	dialer dialer
+	own    map[string]dialer // by lane, of those that have a TLS of their own
 	idle   *pool
+	http2  sync.Map // the lanes that speak HTTP/2, which is net/http's
+}
+
+// speaks tells whether an endpoint is to be called this way. One over TLS is until it turns out to speak HTTP/2.
+func (d *direct) speaks(u URL) bool {
+	if u.Wire.Scheme == "http" {
+		return true
+	}
+	_, other := d.http2.Load(u.Lane)
+	return !other
+}
+
+// found hears what protocol a lane has settled on.
+func (d *direct) found(lane, protocol string) {
+	if protocol == "h2" {
+		d.http2.Store(lane, struct{}{})
+	} else {
+		d.http2.Delete(lane)
+	}
 }
 
 // scratch is what an attempt works in.
@@ -104,12 +124,32 @@ func (d *direct) ready(a *attempt, now time.Time, fresh bool) (*conn, error) {
 func (d *direct) dial(a *attempt) (*conn, error) {
 	ctx, cancel := context.WithDeadlineCause(a.ctx, a.deadline, errAttemptTimeout)
 	defer cancel()
-	_, addr, _ := strings.Cut(a.lane, "://")
-	c, err := d.dialer.connect(ctx, addr, d.dialer.guard.checked)
+	scheme, addr, _ := strings.Cut(a.lane, "://")
+	from := d.dialer
+	if own, ok := d.own[a.lane]; ok {
+		from = own
+	}
+	socket, err := from.connect(ctx, addr, from.guard.checked)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(a.lane, c, c), nil
+	if scheme != "https" {
+		return newConn(a.lane, socket, socket), nil
+	}
+	late := newLateConn(socket)
+	secure, err := from.handshake(ctx, late, addr, from.tls)
+	if err != nil {
+		return nil, err
+	}
+	protocol := secure.ConnectionState().NegotiatedProtocol
+	d.found(a.lane, protocol)
+	if protocol == "h2" {
+		given := new(http2Conn)
+		given.made(secure, late)
+		given.conn.Store(secure)
+		return nil, given
+	}
+	return newConn(a.lane, secure, socket), nil
 }
 
 // attempt is one POST on its way.

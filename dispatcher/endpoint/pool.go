@@ -83,7 +83,7 @@ func (p *pool) put(c *conn, now time.Time) {
 	l.used = true
 	if p.closed.Load() || len(l.conns) >= p.perLane {
 		s.mu.Unlock()
-		c.shut()
+		c.retire()
 		return
 	}
 	s.add(l, c)
@@ -154,7 +154,7 @@ func (p *pool) evict(at int) {
 		}
 		if c := s.takeOldest(now); c != nil {
 			p.idle.Add(-1)
-			c.shut()
+			c.retire()
 			return
 		}
 	}
@@ -182,7 +182,7 @@ func (p *pool) sweep() {
 		s := &p.shards[i]
 		for c := s.takeOldest(expired); c != nil; c = s.takeOldest(expired) {
 			p.idle.Add(-1)
-			c.shut()
+			c.retire()
 		}
 		s.mu.Lock()
 		for lane, l := range s.lanes {
@@ -208,10 +208,15 @@ func (p *pool) close() {
 		p.timer.Stop()
 	}
 	p.mu.Unlock()
+	p.drain()
+}
+
+// drain closes what is idle now.
+func (p *pool) drain() {
 	for i := range p.shards {
 		for c := p.shards[i].takeOldest(time.Now()); c != nil; c = p.shards[i].takeOldest(time.Now()) {
 			p.idle.Add(-1)
-			c.shut()
+			c.retire()
 		}
 	}
 }
