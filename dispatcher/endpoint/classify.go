@@ -107,14 +107,14 @@ func (f failure) certificateText(err error) string {
 // networkText says what happened on the way without a word of the request's path, query, headers or body, nor of what
 // the server sent, which may repeat them.
 func (f failure) networkText(err error) string {
-	cause := networkCause(err)
 	if dial, ok := errors.AsType[*dialError](err); ok {
+		cause := networkCause(dial.err)
 		if f.quiet {
 			return strings.TrimSuffix(dial.verb, " to") + ": " + cause
 		}
 		return dial.verb + " " + dial.what + ": " + cause
 	}
-	return cause
+	return networkCause(err)
 }
 
 func networkCause(err error) string {

@@ -154,12 +154,12 @@ func (c *Client) post(ctx context.Context, r Request, out *Response) {
 		if err = c.direct.post(ctx, &r, out); err == nil {
 			return
 		}
-		if errors.As(err, &given) {
-			err = nil // the endpoint has just been found to speak HTTP/2
-		} else {
+		found, ok := errors.AsType[*http2Conn](err)
+		if !ok {
 			out.Err = failure{timeout: r.Timeout, quiet: r.URL.quiet}.classify(ctx, err)
 			return
 		}
+		given, err = found, nil // the endpoint has just turned out to speak HTTP/2
 	}
 	if given == nil {
 		given = new(http2Conn)

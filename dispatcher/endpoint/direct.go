@@ -50,6 +50,8 @@ type scratch struct {
 	out  []byte
 	in   [firstRead]byte
 	kept [keepLimit]byte
+
+	reader reader
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -177,12 +179,13 @@ func (a *attempt) exchange(c *conn, out *Response) error {
 	if err := c.send(s.out, s.in[:], len(a.rest) > 0); err != nil {
 		return err
 	}
-	in := reader{src: c.Conn, buf: s.in[:], w: c.read}
+	s.reader = reader{src: c.Conn, buf: s.in[:], w: c.read}
+	defer func() { s.reader = reader{} }()
 	var later *writing
 	if !c.sent || len(a.rest) > 0 {
 		later = c.writeLater(s.out[c.written:], a.rest)
 	}
-	whole, err := in.response(s.kept[:0], out)
+	whole, err := s.reader.response(s.kept[:0], out)
 	if later != nil {
 		written, first := later.finish(c)
 		whole = whole && written

@@ -272,6 +272,7 @@ func TestPostOverRefusingFreshConnection(t *testing.T) {
 }
 
 func TestPostReusesOnlyWhatIsWhole(t *testing.T) {
+	onlyDirect(t) // net/http sees what came behind a response in another goroutine, at times too late
 	for answer, reused := range map[string]bool{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok":                                                           true,
 		"HTTP/1.1 200 OK\nContent-Length: 2\n\nok":                                                                 true,
