@@ -13,17 +13,22 @@ export function view({ root, params: { id }, signal, title, session }) {
 	fill(root, top, box)
 	let round = new AbortController()
 	let timer
+	let turn = 0
+	let newest = 0 // the sequence of an outcome that is known to be there
 
 	const load = () => show(box, signal, async () => {
 		clearTimeout(timer)
+		const mine = ++turn
 		const d = await getExact(`/deliveries/${encodeURIComponent(id)}`, signal).catch((err) => {
 			if (err.status !== 404) throw err
 		})
 		if (!d) return h('section.panel', empty('No such delivery', 'Nothing is kept under this id. Outcomes are kept for as long as their stream keeps them.'))
+		// An answer that a later one has overtaken is not drawn.
+		if (mine !== turn || signal.aborted) return undefined
 		round.abort()
 		round = new AbortController()
-		// The stream tells of the next outcome; this is for when it cannot.
-		if (d.pending && !signal.aborted) timer = setTimeout(load, 5000)
+		// The stream tells of the next outcome, a moment before the list has it; the rest is for when it cannot.
+		timer = setTimeout(load, d.outcomes.at(-1)?.seq < newest ? 200 : 5000)
 		return draw(d)
 	})
 	signal.addEventListener('abort', () => {
@@ -38,7 +43,7 @@ export function view({ root, params: { id }, signal, title, session }) {
 	}, 'primary')
 	const cancel = () => action('Cancel the next attempt', async () => {
 		if (!(await confirm('Cancel the next attempt?', 'The delivery ends as failed, of kind cancelled. It can be sent again later.', 'Cancel the attempt', '.danger'))) return
-		await post(`/deliveries/${id}/cancel`)
+		newest = (await post(`/deliveries/${id}/cancel`)).seq
 		notice('The next attempt is called off.', 'ok')
 		await load()
 	}, 'danger')
@@ -64,7 +69,10 @@ export function view({ root, params: { id }, signal, title, session }) {
 	}
 
 	load()
-	stream('/deliveries/stream', { q: id, stats: 'false' }, { outcome: load }, signal)
+	stream('/deliveries/stream', { q: id, stats: 'false' }, { outcome: (o) => {
+		newest = o.seq
+		load()
+	} }, signal)
 }
 
 // next says what is to come.

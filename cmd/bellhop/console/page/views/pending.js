@@ -26,12 +26,17 @@ export function view({ root, query, signal, title, session, go }) {
 		h('form.filters', { role: 'search', 'aria-label': 'Filter what is pending', onsubmit: (e) => e.preventDefault() }, field('State', state), field('Rule', f.rule), field('Event type', f.type), field('Endpoint', f.endpoint)),
 		h('section.panel', { 'aria-label': 'Attempts to come' }, place, foot))
 
+	const count = (due) => {
+		const most = Math.max(1, ...due.map((d) => d.count))
+		fill(sums, due.map((d) => h('div', h('span.muted', dues[d.within] ?? d.within), h('b', num(d.count)), bar(d.count, most, '.warn'))))
+	}
+	count(Object.keys(dues).map((within) => ({ within, count: 0 })))
+
 	const load = () => show(place, signal, async () => {
 		const p = await get('/pending', asked, signal)
 		round.abort()
 		round = new AbortController()
-		const most = Math.max(1, ...p.due.map((d) => d.count))
-		fill(sums, p.due.map((d) => h('div', h('span.muted', dues[d.within] ?? d.within), h('b', num(d.count)), bar(d.count, most, '.warn'))))
+		count(p.due)
 		fill(foot, asked.cursor && h('a.button', { href: at() }, '« Soonest'),
 			h('span.muted', `${num(p.total)} in all${p.complete ? '' : '; not all were looked at, and the order is that of those that were'}`),
 			p.next && h('a.button', { href: at({ cursor: p.next }) }, 'Later ›'))

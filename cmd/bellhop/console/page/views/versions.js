@@ -18,7 +18,7 @@ export function view({ root, query, signal, title, session, go }) {
 		const now = await post('/rules/rollback', { version: String(n) })
 		notice(`Version ${n} is in force again, as version ${now.number}.`, 'ok')
 		go('/versions')
-	}, '', { 'aria-label': `Put version ${n} back` })
+	}, '', { 'aria-label': `Put back version ${n}` })
 	const take = (q) => {
 		asked = read(q, ['from', 'to'])
 		show(list, signal, async () => {
