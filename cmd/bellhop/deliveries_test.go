@@ -31,6 +31,7 @@ type works struct {
 	settings *config.Settings
 	client   *client
 	receiver *httptest.Server
+	secret   string
 
 	mu     sync.Mutex
 	status int

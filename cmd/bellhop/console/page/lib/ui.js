@@ -180,6 +180,7 @@ export const confirm = (title, text, label, cls = '') => dialog(title, (close) =
 
 // spark draws calls as an area and errors as a line, on one scale.
 export function spark(points, label) {
+	if (points.length === 1) points = [points[0], points[0]]
 	const [width, height, n] = [160, 36, points.length]
 	const max = Math.max(1, ...points.map((p) => Math.max(p.calls, p.errors)))
 	const path = (key) => points.map((p, i) => `${i ? 'L' : 'M'}${((i * width) / Math.max(1, n - 1)).toFixed(1)} ${(height - 1 - (p[key] / max) * (height - 3)).toFixed(1)}`).join('')

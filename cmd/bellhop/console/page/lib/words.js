@@ -4,6 +4,6 @@ export const kinds = {
 	timeout: 'Timeout', network: 'Network', tls: 'TLS', status: 'Status', blocked: 'Refused address', render: 'Rendering', event: 'Unreadable event', cancelled: 'Cancelled', other: 'Other',
 }
 
-export const dues = { '1m': 'in 1 minute', '5m': 'in 5 minutes', '1h': 'in 1 hour', '6h': 'in 6 hours', '24h': 'in 1 day', later: 'later', room: 'when there is room' }
+export const dues = { '1m': 'within a minute', '5m': 'within 5 minutes', '1h': 'within an hour', '6h': 'within 6 hours', '24h': 'within a day', later: 'later', room: 'waiting for room' }
 
 export const states = { scheduled: 'Scheduled', due: 'Due', waiting: 'Waiting for room' }
