@@ -31,7 +31,6 @@ type works struct {
 	settings *config.Settings
 	client   *client
 	receiver *httptest.Server
-	secret   string
 
 	mu     sync.Mutex
 	status int
