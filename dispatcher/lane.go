@@ -133,6 +133,11 @@ func (l *lane) began(now time.Time) {
 	}
 }
 
+// stuck tells whether the lane has been full for a while without finishing anything.
+func (l *lane) stuck(now time.Time) bool {
+	return l.inflight >= l.limit(now) && l.done == 0 && now.Sub(l.doneSince) > 2*rateOver
+}
+
 // isUntried tells whether nothing is known yet of how quick the lane is.
 func (l *lane) isUntried(now time.Time) bool { return l.rate == 0 && now.Sub(l.doneSince) < 2*rateOver }
 
@@ -153,7 +158,8 @@ func (l *lane) soon(now time.Time) bool {
 	if l.backlog || l.still(now) {
 		return false
 	}
-	return l.isUntried(now) || l.inflight+l.queued() <= l.soonDone(now)
+	// What is in flight does not count: a lane at its concurrency always takes as long as its receiver does.
+	return l.isUntried(now) || l.queued() <= l.soonDone(now)
 }
 
 // still tells whether nothing may begin now.

@@ -47,9 +47,13 @@ func (p *pool) flowing(l *lane, now time.Time) int {
 	return min(l.soonDone(now), 4*p.workers-p.queued)
 }
 
-// room is how many attempts more a lane may queue.
+// room is how many attempts more a lane may queue. A lane that has come to a halt has less, so that it leaves places for what
+// comes behind it.
 func (p *pool) room(l *lane, now time.Time) int {
-	n := max(min(l.limit(now), p.budget()), p.flowing(l, now))
+	n := min(l.limit(now), p.budget())
+	if !l.stuck(now) {
+		n = max(min(l.limit(now), p.budget()+l.queued()), p.flowing(l, now))
+	}
 	if l.limiter != nil {
 		// What a rate keeps waiting had better wait on the bus: two seconds' worth is at hand.
 		n = min(n, 1+int(2*float64(l.limiter.Limit())))
@@ -130,7 +134,9 @@ func (p *pool) submit(j *job, from origin) verdict {
 		if l.inflight+l.queued() == 0 {
 			l.began(now)
 		}
-		if l.backlog || l.still(now) || (p.room(l, now) <= 0 && (l.queued() > 0 || !p.begins(l, now))) {
+		// What waits on the bus comes first, as long as it comes: what it leaves idle is for what comes now.
+		behind := l.backlog && (l.queued() > 0 || l.inflight >= l.limit(now))
+		if behind || l.still(now) || (p.room(l, now) <= 0 && (l.queued() > 0 || !p.begins(l, now))) {
 			return full
 		}
 	case fromWait:
@@ -366,13 +372,17 @@ func (p *pool) cut(l *lane, keep int) []*job {
 func (p *pool) relieve() []*job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.queued <= p.workers {
+	if p.queued <= p.workers/2 {
 		return nil
 	}
 	now := time.Now()
 	var jobs []*job
 	for _, l := range p.lanes {
-		if keep := max(l.limit(now), l.soonDone(now)); l.queued() > keep {
+		keep := max(l.limit(now), l.soonDone(now))
+		if l.stuck(now) {
+			keep = min(l.limit(now), p.workers/2)
+		}
+		if l.queued() > keep {
 			jobs = append(jobs, p.cut(l, keep)...)
 		}
 	}
