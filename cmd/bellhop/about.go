@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -75,11 +76,24 @@ func (d *daemon) Rebuild(ctx context.Context) (api.Projection, error) {
 	if d.ready.Load() != nil {
 		return api.Projection{}, console.Unavailable(errNotYet)
 	}
+	before := d.resets.Load()
 	d.link.Recount()
-	out := d.projected(ctx)
-	out.Sequence, out.Lag, out.Indexed = 0, out.Last, 0
-	return out, nil
+	ctx, cancel := context.WithTimeout(ctx, rebuildWithin)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for d.resets.Load() == before {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return api.Projection{}, console.Unavailable(cmp.Or(d.link.Counting(), errors.New("the counts have not begun anew yet: they will")))
+		}
+	}
+	return d.projected(ctx), nil
 }
+
+// rebuildWithin is how long the counts have to begin anew.
+const rebuildWithin = 5 * time.Second
 
 // self describes this daemon to the others.
 func (d *daemon) self() api.Daemon {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,7 +66,7 @@ func (d *dialFlags) client(s *config.Settings) (*client, error) {
 	}
 	token := d.token
 	if token == "" {
-		token = s.Console.Token
+		token = cmp.Or(s.Console.Token, s.Console.ReadToken)
 	}
 	return &client{
 		http:  &http.Client{Timeout: requestTimeout, CheckRedirect: refuseRedirect},

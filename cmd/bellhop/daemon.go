@@ -44,6 +44,8 @@ type daemon struct {
 
 	begun time.Time
 	live  console.Live
+
+	resets atomic.Uint64 // of the projection
 }
 
 // serverDir is where the embedded server keeps its files, in data_dir.
@@ -170,7 +172,7 @@ func topology(s *config.Settings) bus.Topology {
 // openEngine sets up the streams and makes the engine that works on them.
 func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, rules dispatcher.InForce) error {
 	s := d.settings
-	link := &dispatcher.Link{Bus: d.bus, Topology: topology(s), Projection: projection{d.db}, Log: d.log, Watch: d.watch}
+	link := &dispatcher.Link{Bus: d.bus, Topology: topology(s), Projection: projection{d.db, &d.resets}, Log: d.log, Watch: d.watch}
 	if err := link.Open(ctx); err != nil {
 		return err
 	}

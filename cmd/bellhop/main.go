@@ -27,7 +27,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer stop()
 	// After the first signal the default comes back, so that a second one ends a command whose clean end hangs.
 	context.AfterFunc(ctx, stop)
+	return runUntil(ctx, args, stdin, stdout, stderr)
+}
 
+// runUntil executes the command line until ctx ends, and returns the exit status.
+func runUntil(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(a)
 	root.SetArgs(args)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"bellhop/dispatcher/bus"
@@ -10,7 +11,10 @@ import (
 )
 
 // projection counts outcomes in the store.
-type projection struct{ db *store.Store }
+type projection struct {
+	db     *store.Store
+	resets *atomic.Uint64 // how often it was reset
+}
 
 // Cursor implements dispatcher.Projection.
 func (p projection) Cursor(stream string, created, oldest time.Time) (uint64, error) {
@@ -35,7 +39,13 @@ func (p projection) Apply(stream string, created time.Time, batch []bus.Recorded
 }
 
 // Reset implements dispatcher.Projection.
-func (p projection) Reset() error { return p.db.Reset() }
+func (p projection) Reset() error {
+	err := p.db.Reset()
+	if err == nil {
+		p.resets.Add(1)
+	}
+	return err
+}
 
 // tallyOf is what counts of an outcome.
 func tallyOf(r bus.Recorded) store.Tally {

@@ -55,6 +55,7 @@ Every key of the configuration is also a flag of every command (--nats.url) and 
 		newEventsCmd(a),
 		newRulesCmd(a),
 		newSchemaCmd(a),
+		newDeliveriesCmd(a),
 		newLanesCmd(a),
 		newCompletionCmd(a),
 		newVersionCmd(a),
