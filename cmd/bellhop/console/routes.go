@@ -14,46 +14,61 @@ import (
 	"bellhop/store"
 )
 
+// route is one request that is answered, as http.ServeMux writes it.
+type route struct {
+	pattern string
+	handler http.Handler
+}
+
+// table lists all that is answered but for what the page is made of.
+func (s *Server) table(a *access) []route {
+	return []route{
+		{"GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })},
+		{"GET /readyz", http.HandlerFunc(s.readyz)},
+		{"GET /metrics", promhttp.HandlerFor(s.o.Gatherer, promhttp.HandlerOpts{})},
+		{"GET " + api.SessionPath, http.HandlerFunc(s.session(a))},
+		{"POST " + api.SessionPath, http.HandlerFunc(s.signIn(a))},
+		{"DELETE " + api.SessionPath, http.HandlerFunc(s.signOut)},
+		{"GET " + api.StatsPath, http.HandlerFunc(s.stats)},
+		{"GET " + api.SeriesPath, http.HandlerFunc(s.series)},
+		{"GET " + api.BreakdownPath, http.HandlerFunc(s.breakdown)},
+		{"GET " + api.LatencyPath, http.HandlerFunc(s.latency)},
+		{"GET " + api.DeliveriesPath, http.HandlerFunc(s.deliveries)},
+		{"GET " + api.DeliveriesPath + "/{id}", http.HandlerFunc(s.delivery)},
+		{"POST " + api.DeliveriesPath + "/{id}/retry", http.HandlerFunc(s.retry)},
+		{"POST " + api.DeliveriesPath + "/{id}/cancel", http.HandlerFunc(s.cancel)},
+		{"GET " + api.StreamPath, http.HandlerFunc(s.stream)},
+		{"GET " + api.PendingPath, http.HandlerFunc(s.pending)},
+		{"GET " + api.OperationsPath, http.HandlerFunc(s.listOperations)},
+		{"POST " + api.OperationsPath, http.HandlerFunc(s.startOperation)},
+		{"GET " + api.OperationsPath + "/{id}", http.HandlerFunc(s.operation)},
+		{"DELETE " + api.OperationsPath + "/{id}", http.HandlerFunc(s.stopOperation)},
+		{"GET " + api.StatusPath, http.HandlerFunc(s.status)},
+		{"GET " + api.DaemonsPath, http.HandlerFunc(s.daemons)},
+		{"POST " + api.RebuildPath, http.HandlerFunc(s.rebuild)},
+		{"GET " + api.EventsPath, http.HandlerFunc(s.recentEvents)},
+		{"GET " + api.EventsPath + "/{seq}", http.HandlerFunc(s.event)},
+		{"GET " + api.EventTypesPath, http.HandlerFunc(s.eventTypes)},
+		{"POST " + api.TryPath, http.HandlerFunc(s.try)},
+		{"GET " + api.DiffPath, http.HandlerFunc(s.diff)},
+		{"GET " + api.RulesPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, s.o.Rules.InForce()) })},
+		{"GET " + api.RulesPath + "/{name}", http.HandlerFunc(s.rule)},
+		{"GET " + api.VersionsPath, http.HandlerFunc(s.versions)},
+		{"GET " + api.VersionsPath + "/{ref}", http.HandlerFunc(s.version)},
+		{"POST " + api.RollbackPath, http.HandlerFunc(s.rollback)},
+		{"GET " + api.LanesPath, http.HandlerFunc(s.lanes)},
+		{"POST " + api.PausePath, http.HandlerFunc(s.hold(true))},
+		{"POST " + api.ResumePath, http.HandlerFunc(s.hold(false))},
+		{"GET " + api.DescriptionPath, http.HandlerFunc(s.describe)},
+	}
+}
+
 // routes makes the handlers of one door.
 func (s *Server) routes(a *access) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.o.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET "+api.SessionPath, s.session(a))
-	mux.HandleFunc("POST "+api.SessionPath, s.signIn(a))
-	mux.HandleFunc("DELETE "+api.SessionPath, s.signOut)
-	mux.HandleFunc("GET "+api.StatsPath, s.stats)
-	mux.HandleFunc("GET "+api.SeriesPath, s.series)
-	mux.HandleFunc("GET "+api.BreakdownPath, s.breakdown)
-	mux.HandleFunc("GET "+api.LatencyPath, s.latency)
-	mux.HandleFunc("GET "+api.DeliveriesPath, s.deliveries)
-	mux.HandleFunc("GET "+api.DeliveriesPath+"/{id}", s.delivery)
-	mux.HandleFunc("POST "+api.DeliveriesPath+"/{id}/retry", s.retry)
-	mux.HandleFunc("POST "+api.DeliveriesPath+"/{id}/cancel", s.cancel)
-	mux.HandleFunc("GET "+api.StreamPath, s.stream)
-	mux.HandleFunc("GET "+api.PendingPath, s.pending)
-	mux.HandleFunc("GET "+api.OperationsPath, s.listOperations)
-	mux.HandleFunc("POST "+api.OperationsPath, s.startOperation)
-	mux.HandleFunc("GET "+api.OperationsPath+"/{id}", s.operation)
-	mux.HandleFunc("DELETE "+api.OperationsPath+"/{id}", s.stopOperation)
-	mux.HandleFunc("GET "+api.StatusPath, s.status)
-	mux.HandleFunc("GET "+api.DaemonsPath, s.daemons)
-	mux.HandleFunc("POST "+api.RebuildPath, s.rebuild)
-	mux.HandleFunc("GET "+api.EventsPath, s.recentEvents)
-	mux.HandleFunc("GET "+api.EventsPath+"/{seq}", s.event)
-	mux.HandleFunc("GET "+api.EventTypesPath, s.eventTypes)
-	mux.HandleFunc("POST "+api.TryPath, s.try)
-	mux.HandleFunc("GET "+api.DiffPath, s.diff)
-	mux.HandleFunc("GET "+api.RulesPath, func(w http.ResponseWriter, _ *http.Request) { answer(w, s.o.Rules.InForce()) })
-	mux.HandleFunc("GET "+api.RulesPath+"/{name}", s.rule)
-	mux.HandleFunc("GET "+api.VersionsPath, s.versions)
-	mux.HandleFunc("GET "+api.VersionsPath+"/{ref}", s.version)
-	mux.HandleFunc("POST "+api.RollbackPath, s.rollback)
-	mux.HandleFunc("GET "+api.LanesPath, s.lanes)
-	mux.HandleFunc("POST "+api.PausePath, s.hold(true))
-	mux.HandleFunc("POST "+api.ResumePath, s.hold(false))
-	mux.HandleFunc("GET "+api.DescriptionPath, s.describe)
+	for _, r := range s.table(a) {
+		mux.Handle(r.pattern, r.handler)
+	}
 	s.page(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, r.Method+" "+r.URL.Path+" is not here")
