@@ -133,9 +133,10 @@ func (l *lane) began(now time.Time) {
 	}
 }
 
-// stuck tells whether the lane has been full for a while without finishing anything.
+// stuck tells whether the lane has had something to do for a while and has finished nothing: its receiver hangs, or others have
+// all the workers.
 func (l *lane) stuck(now time.Time) bool {
-	return l.inflight >= l.limit(now) && l.done == 0 && now.Sub(l.doneSince) > 2*rateOver
+	return l.inflight+l.queued() > 0 && l.done == 0 && now.Sub(l.doneSince) > 2*rateOver
 }
 
 // isUntried tells whether nothing is known yet of how quick the lane is.

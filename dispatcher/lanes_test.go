@@ -510,3 +510,31 @@ func TestQuickLaneThatHangsIsRelieved(t *testing.T) {
 		}
 	})
 }
+
+// Many endpoints that hang have all the workers and queue more: together they leave places for what comes behind them.
+func TestManyHangingLanesDoNotStopTheConsumer(t *testing.T) {
+	const lanes = 8
+	var text strings.Builder
+	text.WriteString("rules:\n")
+	for i := range lanes {
+		fmt.Fprintf(&text, "  - {name: r%d, on: lane.%d, webhooks: [{endpoint: \"http://dead%d.test/hook\", timeout: 10s}]}\n", i, i, i)
+	}
+	text.WriteString("  - {name: ok, on: group.joined, webhooks: [{endpoint: \"http://alive.test/hook\"}]}\n")
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: hang}
+		start(t, b, p, text.String(), func(o *Options) { o.Workers, o.PerEndpoint = 16, 16 })
+		for i := range lanes {
+			for range 60 {
+				b.event(fmt.Sprintf("lane.%d", i), `{}`, nil)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		b.mu.Lock()
+		left := len(b.queue("events").msgs)
+		b.mu.Unlock()
+		if left != 0 {
+			t.Errorf("%d of %d events not taken after five seconds: the consumer waits for endpoints that hang", left, lanes*60)
+		}
+	})
+}

@@ -376,11 +376,18 @@ func (p *pool) relieve() []*job {
 		return nil
 	}
 	now := time.Now()
+	stuck := 0
+	for _, l := range p.lanes {
+		if l.queued() > 0 && l.stuck(now) {
+			stuck++
+		}
+	}
 	var jobs []*job
 	for _, l := range p.lanes {
 		keep := max(l.limit(now), l.soonDone(now))
 		if l.stuck(now) {
-			keep = min(l.limit(now), p.workers/2)
+			// Together they keep half of the places at most, so that some are left for what comes behind them.
+			keep = min(l.limit(now), p.workers/2/max(stuck, 1))
 		}
 		if l.queued() > keep {
 			jobs = append(jobs, p.cut(l, keep)...)
