@@ -98,10 +98,14 @@ func (l *Link) Run(ctx context.Context) error {
 	l.run = ctx
 	l.life, l.renew = context.WithCancel(ctx)
 	l.mu.Unlock()
-	wg.Add(2)
+	wg.Add(3)
 	go func() {
 		defer wg.Done()
 		l.follow(ctx)
+	}()
+	go func() {
+		defer wg.Done()
+		l.watchDiscards(ctx)
 	}()
 	go func() {
 		defer wg.Done()

@@ -13,6 +13,7 @@ type Metrics struct {
 	Outcomes   *prometheus.CounterVec
 	Errors     *prometheus.CounterVec
 	Parked     prometheus.Counter
+	Discarded  prometheus.Counter
 	BusErrors  *prometheus.CounterVec
 	LoadErrors prometheus.Counter
 	Reloads    prometheus.Counter
@@ -38,6 +39,7 @@ func NewMetrics() *Metrics {
 		Outcomes:   vec("outcomes_total", "Outcomes published by this daemon.", "outcome"),
 		Errors:     vec("attempt_errors_total", "Attempts that failed, by kind of error.", "kind"),
 		Parked:     counter("parked_total", "Attempts that did not fit their lane and wait on the bus."),
+		Discarded:  counter("outcomes_discarded_total", "Outcomes that limits of their stream took away before their age was over, read by nobody or by all."),
 		BusErrors:  vec("bus_errors_total", "Requests to the bus that failed and were made again.", "what"),
 		LoadErrors: counter("rules_load_errors_total", "Rule files that were not put in force because of errors."),
 		Reloads:    counter("rules_reloads_total", "Rule sets put in force since the start."),
@@ -63,5 +65,5 @@ func NewMetrics() *Metrics {
 
 // Register registers the metrics.
 func (m *Metrics) Register(r prometheus.Registerer) {
-	r.MustRegister(m.Events, m.Repeated, m.Outcomes, m.Errors, m.Parked, m.BusErrors, m.LoadErrors, m.Reloads, m.Held, m.InFlight, m.Latency)
+	r.MustRegister(m.Events, m.Repeated, m.Outcomes, m.Errors, m.Parked, m.Discarded, m.BusErrors, m.LoadErrors, m.Reloads, m.Held, m.InFlight, m.Latency)
 }

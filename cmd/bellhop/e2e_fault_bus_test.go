@@ -222,6 +222,9 @@ func outcomesRefused(w *world) {
 	if err != nil {
 		w.Fatal(err)
 	}
+	if most := room + 4*256; to.len() > most {
+		w.Errorf("%d POSTs were made with room for %d outcomes, want %d at most", to.len(), room, most)
+	}
 	if held < to.len()-room {
 		w.Errorf("%d messages are held and %d POSTs made, with %d outcomes recorded: some were let go without theirs", held, to.len(), room)
 	}
@@ -239,7 +242,7 @@ func outcomesLimited(w *world) {
 	events := scale(1500, 20_000)
 	to := newWitness(w.T, flaky)
 	w.rules(oneNumbered(to.url))
-	w.daemonNamed("a", "--delivery.initial_delay", "300ms", "--delivery.multiplier", "1")
+	d := w.daemonNamed("a", "--delivery.initial_delay", "300ms", "--delivery.multiplier", "1")
 	w.limitOutcomes(jetstream.DiscardOld, room)
 	slow, err := w.js.CreateConsumer(w.Context(), "WEBHOOKS", jetstream.ConsumerConfig{Durable: "slow", AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
@@ -267,7 +270,10 @@ func outcomesLimited(w *world) {
 	if state.Msgs != room || state.FirstSeq != state.LastSeq-room+1 {
 		w.Errorf("the stream holds %d outcomes from %d to %d, want the last %d", state.Msgs, state.FirstSeq, state.LastSeq, room)
 	}
-	w.report(stock{faults: make([]fault, 1)}, events, "%d outcomes, the oldest %d gone", state.LastSeq, state.FirstSeq-1)
+	w.until(20*time.Second, "a metric counts the outcomes that have gone", func() bool {
+		return d.metric("bellhop_outcomes_discarded_total") == strconv.FormatUint(state.FirstSeq-1, 10)
+	})
+	w.report(stock{faults: make([]fault, 1)}, events, "%d outcomes, the oldest %d gone, and counted", state.LastSeq, state.FirstSeq-1)
 }
 
 // clusterLosesLeader kills the leader of the streams, again and again, in a cluster of three.

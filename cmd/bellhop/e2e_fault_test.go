@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,9 @@ func TestFaults(t *testing.T) {
 		{"outcomes limited", outcomesLimited, external},
 		{"cluster loses a leader", clusterLosesLeader, embedded},
 		{"disk of the bus full", busDiskFull, embedded},
+		{"store copied mid-write", storeCopied, external},
+		{"disk of the store full", storeDiskFull, external},
+		{"store of a newer version", storeFromTheFuture, embedded},
 		{"killed daemon's work taken over", func(w *world) { handsOver(w, sigkill) }, external},
 	}
 	together = append(together, scenario{"paused everywhere", pausedEverywhere, external})
@@ -55,6 +59,11 @@ func TestFaults(t *testing.T) {
 		{"isolation", isolation, external},
 		{"fair among endpoints", fairness, external},
 		{"limits", limits, external},
+		{"memory", memory, external},
+	}
+	if soak {
+		// It builds all that the program is made of a second time.
+		alone = append(alone, scenario{"clock steps", clockSteps, embedded})
 	}
 
 	run := func(s scenario) {
@@ -211,33 +220,47 @@ func (w *world) daemonNamed(name string, more ...string) *daemonProcess {
 	return d
 }
 
+// life names a daemon in one of its lives: a, then a.2, a.3 and so on.
+func (w *world) life(name string) string {
+	if w.lives == nil {
+		w.lives = map[string]int{}
+	}
+	if w.lives[name]++; w.lives[name] > 1 {
+		name += "." + strconv.Itoa(w.lives[name])
+	}
+	return name
+}
+
 func (w *world) launchNamed(name string, more ...string) *daemonProcess {
 	w.Helper()
 	secrets := filepath.Join(w.dir, "secrets-"+name)
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		w.Fatal(err)
 	}
-	w.write(filepath.Join(secrets, "daemon"), name)
+	w.write(filepath.Join(secrets, "daemon"), w.life(name))
 	return w.launch(append([]string{"--node", name, "--secrets_dir", secrets, "--data_dir", "data-" + name}, more...)...)
 }
 
 // kill ends a daemon by SIGKILL and returns when that was.
 func (d *daemonProcess) kill(name string) fault {
 	d.w.Helper()
-	f := fault{from: time.Now(), daemon: name}
+	f := fault{from: time.Now(), daemon: strings.TrimSpace(d.w.read(filepath.Join(d.w.dir, "secrets-"+name, "daemon")))}
 	d.stop(sigkill)
 	f.to = time.Now()
 	return f
 }
 
-// peakMemory is the most memory that a process has had, in bytes; 0 where the system does not say.
-func peakMemory(p *process) int64 {
+// peakMemory is the most memory that a process has had, in bytes.
+func peakMemory(p *process) int64 { return memoryOf(p, "VmHWM:") }
+
+// memoryOf reads a line of a process's status; 0 where the system does not say.
+func memoryOf(p *process, name string) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			var kb int64
 			if _, err := fmt.Sscan(rest, &kb); err == nil {
 				return kb << 10

@@ -120,7 +120,10 @@ type world struct {
 	table    *faultTable
 	scenario string
 	losses   int
-	monitor  string // host:port of the external server's monitoring
+	lives    map[string]int // of daemons, by their names
+	// clockIsWrong excuses outcomes recorded twice: the server forgets ids by its clock.
+	clockIsWrong bool
+	monitor      string // host:port of the external server's monitoring
 }
 
 // newWorld makes the folder, the receiver and, where it is not embedded, the server.

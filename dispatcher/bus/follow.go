@@ -28,6 +28,7 @@ type ResultsState struct {
 	Last     uint64
 	FirstAt  time.Time // zero where it is empty
 	Messages uint64
+	MaxAge   time.Duration // 0: for ever
 }
 
 // Results asks for the state of the outcomes' stream.
@@ -41,7 +42,7 @@ func (b *Bus) Results(ctx context.Context) (ResultsState, error) {
 		info := s.CachedInfo()
 		r = ResultsState{
 			Stream: info.Config.Name, Created: info.Created, First: info.State.FirstSeq, Last: info.State.LastSeq,
-			FirstAt: info.State.FirstTime, Messages: info.State.Msgs,
+			FirstAt: info.State.FirstTime, Messages: info.State.Msgs, MaxAge: info.Config.MaxAge,
 		}
 		return nil
 	})
