@@ -14,6 +14,7 @@ func TestBrowserAccess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
+	t.Parallel()
 	b := newBrowser(t)
 	portal := freeAddr(t)
 	w := newPageWorld(t, "BELLHOP_CONSOLE__TOKEN=operator-token", "BELLHOP_CONSOLE__READ_TOKEN=reader-token",

@@ -13,6 +13,7 @@ func TestBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
+	t.Parallel()
 	b := newBrowser(t)
 	w := newPageWorld(t)
 	for user := range 70 {

@@ -37,7 +37,7 @@ export async function timeChart(box, signal, onzoom, onpoint) {
 		const axis = { stroke: colour('muted'), font, grid: { stroke: colour('line'), width: 1 }, ticks: { stroke: colour('line'), width: 1, size: 4 } }
 		plot = new uPlot({
 			width: box.clientWidth - 12, height: box.clientHeight - 8, legend: { show: false },
-			padding: [8, 10, 0, 0],
+			padding: [8, 18, 0, 0],
 			cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 6 } },
 			scales: { x: { time: true, range: (u, min, max) => [min, Math.max(max, min + 1) + seconds] }, y: { range: (u, min, max) => [0, Math.max(4, max * 1.08)] } },
 			axes: [

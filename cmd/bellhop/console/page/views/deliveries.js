@@ -7,7 +7,7 @@ import { badge, btn, column, empty, field, head, headings, hook, link, loading, 
 import { kinds } from '../lib/words.js'
 import { bulk } from './bulk.js'
 
-const columns = ['Time.nowrap.bare', 'Outcome.bare', 'Event.bare', 'Attempt.num.bare', 'Rule and webhook.bare', 'Took.num.bare', 'Endpoint.cut.wide.bare', 'Result.cut.wide.bare'].map(column)
+const columns = ['Time.nowrap.bare', 'Outcome.bare', 'Event.bare', 'Attempt.num.bare', 'Rule and webhook.nowrap.bare', 'Took.num.bare', 'Endpoint.cut.wide.bare', 'Result.cut.wide.bare'].map(column)
 const outcomes = [['', 'All outcomes'], ['errors', 'Errors'], ['delivered', 'Delivered'], ['retrying', 'Retrying'], ['failed', 'Failed'], ['rejected', 'Rejected']]
 const spans = [['', 'Any time'], ['15m', 'Last 15 minutes'], ['1h', 'Last hour'], ['24h', 'Last day'], ['7d', 'Last week'], ['custom', 'From … to …']]
 const names = ['outcome', 'rule', 'webhook', 'endpoint', 'type', 'kind', 'from', 'to', 'q']
@@ -71,6 +71,8 @@ export function view({ root, query, signal, title, session, go }) {
 		h('section.panel', { 'aria-label': 'Outcomes' }, h('div.freshbar', fresh), place, foot))
 
 	const follows = () => !cursor && !asked.to
+	// still tells whether rows must stay where they are: paused, or somebody reads there.
+	const still = () => held || window.scrollY > 80 || body.contains(document.activeElement)
 	const status = () => {
 		const is = !follows() ? 'still' : held ? 'paused' : connected ? 'on' : 'off'
 		live.className = `live ${is}`
@@ -78,13 +80,13 @@ export function view({ root, query, signal, title, session, go }) {
 		setText(pause, held ? 'Go on' : 'Pause')
 		pause.hidden = !follows()
 		const n = waiting.length + skipped
-		fresh.hidden = !n || !loaded
+		fresh.hidden = !n || !loaded || !still()
 		setText(fresh, `${num(n)} new${skipped ? ', more than can be followed: show the newest' : ': show'}`)
 	}
 
 	// take moves what has come into the list, unless somebody is reading there.
 	const take = (wanted) => {
-		if (loaded && (wanted || !(held || window.scrollY > 80 || body.contains(document.activeElement)))) {
+		if (loaded && (wanted || !still())) {
 			if (skipped || shown.length + waiting.length > mostRows) return void restart()
 			const rows = waiting.splice(0).filter((o) => !shown.length || o.seq > shown[0].seq).reverse()
 			if (rows.length && !shown.length) fill(place, grid)
