@@ -409,7 +409,8 @@ func busDiskFull(w *world) {
 		} else if time.Since(recovers) > 5*time.Second && restarted == "" {
 			// A server that has turned JetStream off for want of room turns it on at its next start.
 			restarted = ", after a restart of the server"
-			if err := w.srv.cmd.Process.Signal(sigterm); err != nil {
+			// It may be stuck in what it could not write, and end for no kinder word.
+			if err := w.srv.cmd.Process.Signal(sigkill); err != nil {
 				w.Fatal(err)
 			}
 			w.srv.wait(20 * time.Second)
