@@ -245,22 +245,29 @@ func (d *Dispatcher) yield(j *job, seq uint64, own []byte, scheduled uint64) (mi
 // outcomeMessage makes the message of an outcome, which fits the bus.
 func (d *Dispatcher) outcomeMessage(id string, outcome delivery.Outcome, rec *delivery.Record) (bus.Msg, error) {
 	m := bus.Msg{
-		Subject: d.o.ResultPrefix + "." + string(outcome) + "." + rec.EventType,
-		Header: map[string][]string{
-			bus.MsgID: {id}, delivery.HeaderRule: {rec.Rule}, delivery.HeaderWebhook: {rec.Webhook}, delivery.HeaderEndpoint: {rec.Endpoint},
-		},
+		Subject: d.o.ResultPrefix + "." + string(outcome) + "." + rec.EventType, Header: make(map[string][]string, 8),
 	}
+	// One array holds all values.
+	values := make([]string, 0, 8)
+	set := func(name, value string) {
+		values = append(values, value)
+		m.Header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	set(bus.MsgID, id)
+	set(delivery.HeaderRule, rec.Rule)
+	set(delivery.HeaderWebhook, rec.Webhook)
+	set(delivery.HeaderEndpoint, rec.Endpoint)
 	if id := delivery.HeaderText(rec.EventID); id != "" {
-		m.Header[delivery.HeaderEvent] = []string{id}
+		set(delivery.HeaderEvent, id)
 	}
 	if id := delivery.HeaderText(rec.UserID); id != "" {
-		m.Header[delivery.HeaderUser] = []string{id}
+		set(delivery.HeaderUser, id)
 	}
 	if rec.Error == nil || rec.Error.Kind.Posted() {
-		m.Header[delivery.HeaderDuration] = []string{strconv.FormatFloat(rec.DurationMS, 'f', -1, 64)}
+		set(delivery.HeaderDuration, strconv.FormatFloat(rec.DurationMS, 'f', -1, 64))
 	}
 	if rec.Error != nil {
-		m.Header[delivery.HeaderKind] = []string{string(rec.Error.Kind)}
+		set(delivery.HeaderKind, string(rec.Error.Kind))
 	}
 	for {
 		data, err := delivery.Encode(outcome, id, d.o.Node, time.Now(), rec)

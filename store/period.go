@@ -59,12 +59,16 @@ func (s Step) Length() time.Duration { return periods[s].length }
 // Keep is for how long periods are kept.
 func (s Step) Keep() time.Duration { return periods[s].keep }
 
-// periodKey is when a period begins (Unix seconds, big-endian), the dimension and the value.
-func periodKey(start time.Time, dim Dimension, value string) []byte {
-	b := make([]byte, 0, 9+len(value))
+// appendPeriodKey appends what periodKey makes.
+func appendPeriodKey(b []byte, start time.Time, dim Dimension, value string) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(max(0, start.Unix())))
 	b = append(b, byte(dim))
 	return append(b, value...)
+}
+
+// periodKey is when a period begins (Unix seconds, big-endian), the dimension and the value.
+func periodKey(start time.Time, dim Dimension, value string) []byte {
+	return appendPeriodKey(make([]byte, 0, 9+len(value)), start, dim, value)
 }
 
 func parsePeriodKey(key []byte) (start time.Time, dim Dimension, value string, ok bool) {
@@ -105,6 +109,7 @@ func addPeriods(p *bolt.Bucket, batch []Tally, now time.Time) error {
 		}
 		oldest := now.Add(-pd.keep)
 		cells := map[string]*cell{}
+		var key []byte
 		for i := range batch {
 			t := &batch[i]
 			start := t.Time.UTC().Truncate(pd.length)
@@ -112,11 +117,11 @@ func addPeriods(p *bolt.Bucket, batch []Tally, now time.Time) error {
 				continue
 			}
 			t.dimensions(func(d Dimension, value string) {
-				key := string(periodKey(start, d, value))
-				c := cells[key]
+				key = appendPeriodKey(key[:0], start, d, value)
+				c := cells[string(key)]
 				if c == nil {
 					c = &cell{}
-					cells[key] = c
+					cells[string(key)] = c
 				}
 				c.count(t)
 			})

@@ -6,6 +6,7 @@ import (
 	stdlog "log"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,7 @@ Every key of the configuration is a flag here, and an environment variable: nats
 			for _, w := range loaded.Warnings {
 				log.Warn("configuration: " + w.String())
 			}
+			defer runtime.KeepAlive(ballast())
 			if profiles != "" {
 				stop, failed := profile.Start(profiles)
 				if failed != nil {

@@ -25,7 +25,7 @@ func ParseJSON(data []byte) (Value, error) {
 	defer p.release()
 	// Strings without escapes are slices of this one copy.
 	p.src = string(data)
-	p.size(len(data))
+	p.size(p.src)
 
 	p.space()
 	if p.pos == len(p.src) {
@@ -75,11 +75,13 @@ var parsers = sync.Pool{New: func() any { return new(parser) }}
 // keepStack is how many entries of a stack the pool keeps; a rare huge event must not pin its memory for ever.
 const keepStack = 4096
 
-// size guesses the slabs' first chunks from the text's length: about right for the events the catalogue lists.
-func (p *parser) size(n int) {
-	p.fieldSlab.next = min(max(n/24, 8), 256)
-	p.itemSlab.next = min(max(n/128, 4), 256)
-	p.bodySlab.next = min(max(n/128, 2), 64)
+// size guesses the slabs' first chunks: a text has no more members than colons, and no more bodies than opening brackets. It has
+// that many only where no string holds them, so the guess is bounded.
+func (p *parser) size(text string) {
+	p.fieldSlab.next = min(max(strings.Count(text, ":"), 4), 256)
+	lists := strings.Count(text, "[")
+	p.itemSlab.next = min(max(4*lists, 1), 256)
+	p.bodySlab.next = min(max(strings.Count(text, "{")+lists, 1), 64)
 }
 
 // release gives the parser back without what it read.
