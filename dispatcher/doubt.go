@@ -12,12 +12,11 @@ import (
 // of the stream, with a margin.
 const knownFor = 90 * time.Second
 
-// doubts are the outcomes whose publishing has no answer yet: where that is lost, the bus may have recorded them all the same. Within the stream's
-// deduplication window it says so itself; after a longer outage only those who follow the stream can tell.
+// doubts are the outcomes whose publishing has no answer yet: where that is lost, the bus may have recorded them all the same.
+// Within the stream's deduplication window it says so itself; after a longer outage only those who follow the stream can tell.
 type doubts struct {
 	mu    sync.Mutex
 	ids   map[string]uint64 // Nats-Msg-Id to the sequence of the record; 0: none seen
-	looks uint64            // how often the stream was read to its end after a look at the bus
 	again chan struct{}     // closed by the next look
 }
 
@@ -51,7 +50,6 @@ func (x *doubts) recorded(id string, seq uint64) {
 func (x *doubts) looked() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.looks++
 	close(x.again)
 	x.again = make(chan struct{})
 }

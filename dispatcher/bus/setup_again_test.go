@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"sync"
 	"testing"
 	"time"
 )
@@ -30,4 +31,33 @@ func TestSetupAgainLeavesWhatWaits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A set-up asks what the user may do, and leaves no trace of it: no consumer, and nothing in the server's log to worry about.
+func TestSetupLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var warned []string
+	s, err := StartServer(ServerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: func(level ServerLevel, text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if level != ServerNotice {
+			warned = append(warned, text)
+		}
+	}})
+	if err != nil {
+		t.Fatalf("StartServer: %v", err)
+	}
+	t.Cleanup(s.Close)
+	b := ready(t, s.URL())
+	setup(t, b, testTopology())
+	// What was asked last has been read once this is answered.
+	if got := streamInfo(t, b, "WEBHOOKS").State.Consumers; got != 0 {
+		t.Errorf("%d consumers on WEBHOOKS after a set-up, want none", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(warned) > 0 {
+		t.Errorf("the server warns of a set-up: %q", warned)
+	}
 }
