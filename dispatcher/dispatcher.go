@@ -1,7 +1,7 @@
 // Package dispatcher is the engine: it takes events from the bus, delivers what the rules in force ask for, and settles every
 // delivery on the bus before it acknowledges anything. It keeps no delivery anywhere else, so any daemon may die at any time.
 //
-// An event goes intake.go → pool.go and lane.go → attempt.go → settle.go; what has to wait goes to the bus by park.go and
+// An event goes intake.go → pool.go and lane.go → attempt.go → settle.go → acks.go; what has to wait goes to the bus by park.go and
 // comes back through due.go.
 package dispatcher
 
