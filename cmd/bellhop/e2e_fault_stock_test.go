@@ -244,8 +244,9 @@ func (w *world) publishNumbered(subject string, from, to, rate int) *load {
 	}
 	l := &load{w: w, done: make(chan struct{})}
 	go func() {
+		// The publisher goes with the connection. Cleaned up by itself, just after its beginning, it can leave a goroutine of the
+		// client's behind for ever, which then waits for a channel that is gone already.
 		defer close(l.done)
-		defer js.CleanupPublisher()
 		began := time.Now()
 		batch := 200
 		if rate > 0 {
