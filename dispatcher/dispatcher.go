@@ -140,6 +140,8 @@ type Dispatcher struct {
 	open      valve
 	ready     readiness
 	unwell    complaint // the bus does not confirm
+	// unconfirmed is how many of what the bus has to confirm it has refused more than once.
+	unconfirmed atomic.Int64
 
 	// hard ends when in-flight work is given up: after the shutdown's grace.
 	hard     context.Context // the lifetime of work that outlives the call which started it

@@ -332,7 +332,8 @@ func (d *Dispatcher) retry(what string, do func(context.Context) error) error {
 	for wait, n := 100*time.Millisecond, 1; ; wait, n = min(2*wait, 5*time.Second), n+1 {
 		err := do(d.hard)
 		if err == nil {
-			if n > 2 {
+			// One that is confirmed says nothing of the others: a stream may take what another refuses.
+			if n > 2 && d.unconfirmed.Add(-1) == 0 {
 				d.ready.set("settle", nil)
 				d.unwell.over(func() { d.log.Info("the bus confirms again", zap.String("what", what)) })
 			}
@@ -342,9 +343,12 @@ func (d *Dispatcher) retry(what string, do func(context.Context) error) error {
 			return errors.Join(context.Cause(d.hard), err)
 		}
 		d.metrics.BusErrors.WithLabelValues(what).Inc()
-		if n == 2 {
+		if n >= 2 {
+			if n == 2 {
+				d.unconfirmed.Add(1)
+				d.trouble()
+			}
 			d.ready.set("settle", err)
-			d.trouble()
 			d.unwell.say(func() {
 				d.log.Warn("the bus does not confirm, trying until it does", zap.String("what", what), zap.Int("held", d.held.len()), zap.Error(err))
 			})

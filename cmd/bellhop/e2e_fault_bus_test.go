@@ -402,9 +402,10 @@ func busDiskFull(w *world) {
 		w.Fatal(err)
 	}
 	restarted := ""
-	recovers := time.Now()
+	recovers, confirmed := time.Now(), all.confirmed.Load()
 	for ready := false; !ready; {
-		if status, _ := d.get("/readyz"); status == http.StatusOK {
+		// A daemon is ready while the stream of events alone refuses what comes.
+		if status, _ := d.get("/readyz"); status == http.StatusOK && all.confirmed.Load() > confirmed {
 			ready = true
 		} else if time.Since(recovers) > 5*time.Second && restarted == "" {
 			// A server that has turned JetStream off for want of room turns it on at its next start.
@@ -416,7 +417,8 @@ func busDiskFull(w *world) {
 			w.srv.wait(20 * time.Second)
 			serve()
 		} else if time.Since(recovers) > time.Minute {
-			w.Fatalf("not ready a minute after there is room again: %s", why)
+			_, why := d.get("/readyz")
+			w.Fatalf("not ready a minute after there is room again, or no event is taken: %s", why)
 		}
 		w.pause(50 * time.Millisecond)
 	}

@@ -202,6 +202,12 @@ func clock(t time.Time) string { return t.Format("15:04:05.000") }
 // idle waits until every event is acknowledged and nothing waits among the retries.
 func (w *world) idle(within time.Duration) {
 	w.Helper()
+	reached := false
+	defer func() {
+		if !reached {
+			w.logStreams()
+		}
+	}()
 	w.until(within, "every event is acknowledged and no retry waits", func() bool {
 		c, err := w.js.Consumer(w.Context(), "EVENTS", "bellhop")
 		if err != nil || c.CachedInfo().NumAckPending > 0 || c.CachedInfo().NumPending > 0 {
@@ -209,6 +215,32 @@ func (w *world) idle(within time.Duration) {
 		}
 		return w.waiting() == 0
 	})
+	reached = true
+}
+
+// logStreams says what the streams and their consumers hold: a test that waits for it in vain shows it.
+func (w *world) logStreams() {
+	for _, name := range []string{"EVENTS", "WEBHOOK_RETRIES"} {
+		s, err := w.js.Stream(w.Context(), name)
+		if err != nil {
+			w.Logf("%s: %v", name, err)
+			continue
+		}
+		info, err := s.Info(w.Context(), jetstream.WithSubjectFilter("WEBHOOK_RETRIES.>"))
+		if err != nil {
+			w.Logf("%s: %v", name, err)
+			continue
+		}
+		w.Logf("%s holds %+v", name, info.State)
+		consumers := s.ListConsumers(w.Context())
+		for c := range consumers.Info() {
+			w.Logf("%s: %s delivered %+v, acknowledged up to %+v, %d to be acknowledged, %d again, %d to come, %d pulls", name, c.Name,
+				c.Delivered, c.AckFloor, c.NumAckPending, c.NumRedelivered, c.NumPending, c.NumWaiting)
+		}
+		if err := consumers.Err(); err != nil {
+			w.Logf("%s: %v", name, err)
+		}
+	}
 }
 
 // waiting is how many attempts the retries' stream holds, whatever for; -1 where it does not say. Words about lanes are none.

@@ -61,7 +61,10 @@ func (b *Bus) Setup(ctx context.Context, t Topology) error {
 	if err := errors.Join(b.setupEvents(ctx), b.setupResults(ctx), b.setupRetries(ctx)); err != nil {
 		return err
 	}
-	return errors.Join(b.mayPublish(ctx, b.top.Results.Prefix+".delivered.probe"), b.mayPublish(ctx, b.top.atSubject("probe")), b.mayWork(ctx))
+	if err := errors.Join(b.mayPublish(ctx, b.top.Results.Prefix+".delivered.probe"), b.mayPublish(ctx, b.top.atSubject("probe")), b.mayWork(ctx)); err != nil {
+		return err
+	}
+	return b.restoreStranded(ctx)
 }
 
 // mayPublish finds out whether the user may publish to a subject, before there is something to lose: the message names a
