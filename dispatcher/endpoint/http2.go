@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -49,8 +50,9 @@ func (c *http2Conn) drop() {
 // reason gives what the server said in TLS as it broke the connection, in the place of what net/http made of it.
 func (c *http2Conn) reason(ctx context.Context, err error) error {
 	last := c.last.Load()
-	// That is net/http's word for a connection that broke as it was being set up. It then closes it.
-	if last == nil || !strings.Contains(err.Error(), "client conn could not be established") {
+	// These are net/http's words for a connection that broke as it was being set up, and for one that it closed for what it
+	// read while it was writing.
+	if last == nil || !strings.Contains(err.Error(), "client conn could not be established") && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
