@@ -125,6 +125,7 @@ type Dispatcher struct {
 
 	rules  atomic.Pointer[InForce]
 	pool   *pool
+	names  laneNames
 	recent *recent
 	held   heldSet
 	acks   acks
@@ -189,14 +190,23 @@ func New(b Bus, poster Poster, o Options) *Dispatcher {
 
 // SetRules puts a rule set in force. Events matched before keep the set that they were matched against.
 func (d *Dispatcher) SetRules(r InForce) {
-	lanes := map[string]struct{}{}
+	lanes, plain, hidden := map[string]struct{}{}, map[string]struct{}{}, map[string]string{}
 	for _, rule := range r.Set.Rules {
 		for _, w := range rule.Webhooks {
 			lanes[w.URL.Lane] = struct{}{}
+			if name := w.SecretLane(); name != "" {
+				hidden[w.URL.Lane] = name
+			} else {
+				plain[w.URL.Lane] = struct{}{}
+			}
 		}
 	}
+	held := d.names.set(hidden, plain)
 	d.rules.Store(&r)
 	d.pool.serve(lanes)
+	for _, h := range held {
+		d.Heed(h)
+	}
 }
 
 // Rules returns what is in force.

@@ -22,7 +22,8 @@ func (d *Dispatcher) holdBack(lane string, until time.Time) {
 	if !longer {
 		return
 	}
-	d.log.Info("endpoint asked for a pause", zap.String("lane", lane), zap.Time("until", until))
+	name, hidden := d.names.of(lane)
+	d.log.Info("endpoint asked for a pause", zap.String("lane", name), zap.Time("until", until))
 	d.vacate(lane, until)
 	if d.bus.Holds == nil || time.Until(until) < tellAfter {
 		return
@@ -31,9 +32,11 @@ func (d *Dispatcher) holdBack(lane string, until time.Time) {
 	go func() {
 		defer d.work.Done()
 		// Once is enough: a daemon that is not told asks the receiver itself, and gets the same answer.
-		if err := d.bus.Holds.HoldLane(d.hard, bus.LaneHold{Lane: lane, Until: until, Pause: held, By: "Retry-After, to " + d.o.Node}); err != nil {
+		if err := d.bus.Holds.HoldLane(d.hard, bus.LaneHold{
+			Lane: lane, Hidden: hidden, Until: until, Pause: held, By: "Retry-After, to " + d.o.Node,
+		}); err != nil {
 			d.metrics.BusErrors.WithLabelValues("hold").Inc()
-			d.log.Warn("other daemons were not told of the pause", zap.String("lane", lane), zap.Error(err))
+			d.log.Warn("other daemons were not told of the pause", zap.String("lane", name), zap.Error(err))
 		}
 	}()
 }
@@ -53,7 +56,8 @@ func (d *Dispatcher) vacate(lane string, until time.Time) {
 
 // Hold makes an operator's word known to every daemon: the lane is paused until it is resumed, or resumed.
 func (d *Dispatcher) Hold(ctx context.Context, lane string, pause bool, by string) error {
-	h := bus.LaneHold{Lane: lane, Pause: pause, By: by}
+	_, hidden := d.names.of(lane)
+	h := bus.LaneHold{Lane: lane, Hidden: hidden, Pause: pause, By: by}
 	if err := d.bus.Holds.HoldLane(ctx, h); err != nil {
 		return err
 	}
@@ -63,6 +67,12 @@ func (d *Dispatcher) Hold(ctx context.Context, lane string, pause bool, by strin
 
 // Heed takes the word of another daemon, or its own again, about a lane.
 func (d *Dispatcher) Heed(h bus.LaneHold) {
+	if h.Lane == "" {
+		var known bool
+		if h.Lane, known = d.names.whose(h); !known {
+			return
+		}
+	}
 	switch {
 	case h.Pause:
 		d.pool.hold(h.Lane, true)
@@ -80,6 +90,7 @@ func (d *Dispatcher) Heed(h bus.LaneHold) {
 // LaneState is what one lane is doing in this daemon.
 type LaneState struct {
 	Lane        string
+	Name        string // of the lane, for people: a secret host by its secret's name
 	Concurrency int
 	InFlight    int
 	Queued      int
@@ -87,6 +98,15 @@ type LaneState struct {
 	Paused      bool      // by an operator, until it is resumed
 	PausedUntil time.Time // as its receiver asked; zero: not
 }
+
+// LaneName gives the name by which a lane may be shown.
+func (d *Dispatcher) LaneName(lane string) string {
+	name, _ := d.names.of(lane)
+	return name
+}
+
+// LaneNamed finds the lane that is shown under a name because its own holds a secret.
+func (d *Dispatcher) LaneNamed(name string) (lane string, ok bool) { return d.names.lane(name) }
 
 // Lanes lists the lanes used since the start.
 func (d *Dispatcher) Lanes() []LaneState {
@@ -100,7 +120,7 @@ func (d *Dispatcher) Lanes() []LaneState {
 			continue
 		}
 		s := LaneState{
-			Lane: l.key, Concurrency: l.concurrency, InFlight: l.inflight, Queued: l.queued(), Backlog: l.backlog, Paused: l.held,
+			Lane: l.key, Name: d.LaneName(l.key), Concurrency: l.concurrency, InFlight: l.inflight, Queued: l.queued(), Backlog: l.backlog, Paused: l.held,
 		}
 		if now.Before(l.paused) {
 			s.PausedUntil = l.paused

@@ -29,7 +29,7 @@ func (d *daemon) Lanes(ctx context.Context) ([]api.Lane, error) {
 	list := []api.Lane{}
 	for _, l := range d.engine.Lanes() {
 		one := api.Lane{
-			Endpoint: l.Lane, Concurrency: l.Concurrency, InFlight: l.InFlight, Queued: l.Queued, Paused: l.Paused,
+			Endpoint: l.Name, Concurrency: l.Concurrency, InFlight: l.InFlight, Queued: l.Queued, Paused: l.Paused,
 			Waiting: waiting[bus.LaneToken(l.Lane, 0)],
 		}
 		if !l.PausedUntil.IsZero() {
@@ -45,24 +45,29 @@ func (d *daemon) Hold(ctx context.Context, target string, pause bool, by string)
 	if d.ready.Load() != nil {
 		return api.Lane{}, errNotYet
 	}
-	if !strings.Contains(target, "://") {
-		target = "https://" + target
+	lane, known := d.engine.LaneNamed(target)
+	if !known {
+		if !strings.Contains(target, "://") {
+			target = "https://" + target
+		}
+		u, err := endpoint.ParseResolved(target, endpoint.Normalize)
+		if err != nil {
+			return api.Lane{}, fmt.Errorf("endpoint: %w", err)
+		}
+		lane = u.Lane
 	}
-	u, err := endpoint.ParseResolved(target, endpoint.Normalize)
-	if err != nil {
-		return api.Lane{}, fmt.Errorf("endpoint: %w", err)
-	}
-	if err := d.engine.Hold(ctx, u.Lane, pause, by); err != nil {
+	if err := d.engine.Hold(ctx, lane, pause, by); err != nil {
 		return api.Lane{}, err
 	}
-	d.log.Info("lane held or resumed", zap.String("lane", u.Lane), zap.Bool("paused", pause), zap.String("by", by))
+	name := d.engine.LaneName(lane)
+	d.log.Info("lane held or resumed", zap.String("lane", name), zap.Bool("paused", pause), zap.String("by", by))
 	list, err := d.Lanes(ctx)
 	if err != nil {
 		return api.Lane{}, err
 	}
-	i := slices.IndexFunc(list, func(l api.Lane) bool { return l.Endpoint == u.Lane })
+	i := slices.IndexFunc(list, func(l api.Lane) bool { return l.Endpoint == name })
 	if i < 0 {
-		return api.Lane{Endpoint: u.Lane, Paused: pause}, nil
+		return api.Lane{Endpoint: name, Paused: pause}, nil
 	}
 	return list[i], nil
 }

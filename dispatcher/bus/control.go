@@ -14,10 +14,13 @@ import (
 
 // LaneHold holds an endpoint's lane back on every daemon.
 type LaneHold struct {
-	Lane  string    `json:"lane"`            // scheme://host:port
+	Lane  string    `json:"lane,omitempty"`  // scheme://host:port; "" where it is hidden from the bus
+	Token string    `json:"-"`               // of what is received, the lane's LaneToken
 	Until time.Time `json:"until,omitzero"`  // nothing begins before; the zero time with Paused false holds nothing
 	Pause bool      `json:"pause,omitempty"` // until it is resumed by hand
 	By    string    `json:"by,omitempty"`    // who asked for it
+
+	Hidden bool `json:"-"` // the lane holds a secret: the bus and other daemons are told its token alone
 }
 
 func (t Topology) laneSubject(token string) string { return t.Retries + ".lane." + token }
@@ -25,27 +28,40 @@ func (t Topology) laneSubject(token string) string { return t.Retries + ".lane."
 // HoldLane makes a hold known to every daemon, those that start later included, in place of an earlier one of the same lane.
 // It blocks until the bus has confirmed it.
 func (b *Bus) HoldLane(ctx context.Context, h LaneHold) error {
+	token, name := LaneToken(h.Lane, 0), h.Lane
+	if h.Hidden {
+		h.Lane, name = "", token
+	}
 	data, err := json.Marshal(h)
 	if err != nil {
-		return fmt.Errorf("hold lane %s: %w", h.Lane, err)
+		return fmt.Errorf("hold lane %s: %w", name, err)
 	}
 	_, err = b.Publish(ctx, Msg{
-		Subject: b.top.laneSubject(LaneToken(h.Lane, 0)), Data: data,
+		Subject: b.top.laneSubject(token), Data: data,
 		// The latest word about a lane is the only one that is kept.
 		Header: map[string][]string{nats.MsgRollup: {nats.MsgRollupSubject}},
 	})
 	if err != nil {
-		return fmt.Errorf("hold lane %s: %w", h.Lane, err)
+		return fmt.Errorf("hold lane %s: %w", name, err)
 	}
 	return nil
+}
+
+// readHold reads a hold that came on a subject, and tells whether it is one.
+func (t Topology) readHold(subject string, data []byte) (LaneHold, bool) {
+	var h LaneHold
+	if json.Unmarshal(data, &h) != nil {
+		return h, false
+	}
+	h.Token = strings.TrimPrefix(subject, t.laneSubject(""))
+	return h, h.Lane == "" || h.Token == LaneToken(h.Lane, 0)
 }
 
 // WatchLanes calls handle for each hold that any daemon makes known from now on, until stop is called.
 func (b *Bus) WatchLanes(handle func(LaneHold)) (stop func(), err error) {
 	// What a stream takes is heard by those who listen to its subjects: no consumer is needed for news.
 	sub, err := b.nc.Subscribe(b.top.laneSubject("*"), func(m *nats.Msg) {
-		var h LaneHold
-		if json.Unmarshal(m.Data, &h) == nil && h.Lane != "" {
+		if h, ok := b.top.readHold(m.Subject, m.Data); ok {
 			handle(h)
 		}
 	})
@@ -75,8 +91,7 @@ func (b *Bus) LaneHolds(ctx context.Context) ([]LaneHold, error) {
 			if err != nil {
 				return err
 			}
-			var h LaneHold
-			if json.Unmarshal(m.Data, &h) == nil && h.Lane != "" && strings.HasSuffix(subject, LaneToken(h.Lane, 0)) {
+			if h, ok := b.top.readHold(subject, m.Data); ok {
 				holds = append(holds, h)
 			}
 		}
