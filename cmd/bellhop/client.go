@@ -62,7 +62,12 @@ func (d *dialFlags) client(s *config.Settings) (*client, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
-		return nil, withHint(usagef("--address %q is no http or https address", d.address), "--address http://127.0.0.1:8420")
+		const next = "--address http://127.0.0.1:8420"
+		if strings.Contains(d.address, "@") {
+			// It may hold a password, which is not for a terminal or a script's log.
+			return nil, withHint(usagef("--address is an http or https address without user information: a token goes in --token"), next)
+		}
+		return nil, withHint(usagef("--address %q is no http or https address", d.address), next)
 	}
 	token := d.token
 	if token == "" {

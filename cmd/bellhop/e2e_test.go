@@ -61,6 +61,7 @@ func TestEndToEnd(t *testing.T) {
 	once := map[string]func(*world){
 		"failures":                   failures,
 		"secrets":                    secrets,
+		"secrets nowhere":            secretsNowhere,
 		"reload":                     reload,
 		"rollback":                   rollback,
 		"console":                    consoleAnswers,

@@ -110,11 +110,26 @@ func (f failure) networkText(err error) string {
 	if dial, ok := errors.AsType[*dialError](err); ok {
 		cause := networkCause(dial.err)
 		if f.quiet {
-			return strings.TrimSuffix(dial.verb, " to") + ": " + cause
+			verb := strings.TrimSuffix(dial.verb, " to")
+			if !ownWords(dial.err) {
+				return verb + " was not possible"
+			}
+			return verb + ": " + cause
 		}
 		return dial.verb + " " + dial.what + ": " + cause
 	}
 	return networkCause(err)
+}
+
+// ownWords tells whether networkCause has words for an error that name no host.
+func ownWords(err error) bool {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		return true
+	}
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 func networkCause(err error) string {

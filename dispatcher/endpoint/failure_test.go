@@ -314,6 +314,12 @@ func TestPostKeepsSecretHosts(t *testing.T) {
 		"a lookup that fails": {Lookup: func(context.Context, string) ([]netip.Addr, error) {
 			return nil, &net.DNSError{Err: "no such host", Name: "hunter2.example", IsNotFound: true}
 		}},
+		"a name that is none": {Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			return nil, &net.AddrError{Err: "no suitable address found", Addr: "hunter2.example"}
+		}},
+		"a lookup with words of its own": {Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
+			return nil, errors.New("the resolver does not like " + host)
+		}},
 		"a blocked address":    {Lookup: resolvesTo("10.20.30.40")},
 		"a refused connection": {Lookup: resolvesTo("127.20.30.40"), Dial: refuse},
 	} {

@@ -98,7 +98,8 @@ func (a *access) identify(r *http.Request) (caller, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
-			return caller{}, fmt.Errorf("a token is needed: Authorization: Bearer TOKEN, not %.20q", scheme)
+			// What stands in the scheme's place is not repeated: most likely it is the token.
+			return caller{}, errNoBearer
 		}
 		return a.byToken(strings.TrimSpace(token), r)
 	}

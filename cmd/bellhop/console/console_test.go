@@ -161,7 +161,7 @@ func TestTokenIsAskedFor(t *testing.T) {
 		want       int
 	}{
 		{"/api/v1/stats", "", 401}, {"/api/v1/stats", "Bearer wrong", 401}, {"/api/v1/stats", "Bearer s3cre", 401},
-		{"/api/v1/stats", "Basic s3cret", 401}, {"/api/v1/stats", "Bearer s3cret", 200}, {"/api/v1/stats", "bearer s3cret", 200},
+		{"/api/v1/stats", "Basic s3cret", 401}, {"/api/v1/stats", "s3cret", 401}, {"/api/v1/stats", "s3cret x", 401}, {"/api/v1/stats", "Bearer s3cret", 200}, {"/api/v1/stats", "bearer s3cret", 200},
 		{"/metrics", "", 401}, {"/", "", 200}, {"/api/v1/session", "", 200}, {"/api/v1/openapi.yaml", "", 200}, {"/healthz", "", 200}, {"/readyz", "", 200},
 	} {
 		code, body, _ := ask(t, "GET", s.URL()+tt.path, "", map[string]string{"Authorization": tt.auth, "Host": "bellhop.example.com"})

@@ -24,6 +24,7 @@ const (
 
 var (
 	errWrongToken = errors.New("the token is wrong")
+	errNoBearer   = errors.New("a token is needed: Authorization: Bearer TOKEN, not another scheme, and not without one")
 	errTooMany    = errors.New("too many wrong tokens came from this address: wait a moment")
 )
 
