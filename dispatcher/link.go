@@ -60,6 +60,8 @@ const (
 	lookAgain = time.Second
 	// feedSize bounds what waits for the projection, in outcomes. One that falls further behind reads them again by itself.
 	feedSize = 4096
+	// renewEvery is how often the link looks for schedules that the server has forgotten.
+	renewEvery = 30 * time.Second
 )
 
 // Open sets up the streams and consumers. Errors that waiting will not mend are returned; it tries on, until ctx ends, while
@@ -98,10 +100,14 @@ func (l *Link) Run(ctx context.Context) error {
 	l.run = ctx
 	l.life, l.renew = context.WithCancel(ctx)
 	l.mu.Unlock()
-	wg.Add(3)
+	wg.Add(4)
 	go func() {
 		defer wg.Done()
 		l.follow(ctx)
+	}()
+	go func() {
+		defer wg.Done()
+		l.renewOverdue(ctx)
 	}()
 	go func() {
 		defer wg.Done()
@@ -136,6 +142,29 @@ func (l *Link) Run(ctx context.Context) error {
 			case <-time.After(lookAgain):
 			}
 		case <-again:
+		}
+	}
+}
+
+// renewOverdue has schedules fire that the server has forgotten, until ctx ends.
+func (l *Link) renewOverdue(ctx context.Context) {
+	tick := time.NewTicker(renewEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !l.Bus.Connected() {
+			continue
+		}
+		n, err := l.Bus.Renew(ctx)
+		if n > 0 {
+			l.Log.Warn("scheduled again what the server should have handed out", zap.Int("attempts", n))
+		}
+		if err != nil && ctx.Err() == nil {
+			l.Log.Debug("trying again later", zap.Error(err))
 		}
 	}
 }

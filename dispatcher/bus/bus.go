@@ -54,8 +54,9 @@ type Bus struct {
 
 	outcomeMax atomic.Int64 // the outcomes' stream's max_msg_size in bytes; not positive: none
 
-	events progress // of the events' consumer
-	denied denials
+	events    progress      // of the events' consumer
+	overdueAt atomic.Uint64 // the last schedule that Renew has read
+	denied    denials
 	publisher
 }
 
