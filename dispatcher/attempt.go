@@ -24,14 +24,15 @@ func (d *Dispatcher) attempt(j *job) {
 	}
 	d.metrics.InFlight.Inc()
 	started := time.Now()
+	d.metrics.begun(j, started)
 	resp := d.poster.Post(d.hard, d.request(j, started))
 	d.metrics.InFlight.Dec()
 	if d.hard.Err() != nil && resp.Err != nil && resp.Err.Kind == delivery.KindCancelled {
 		d.abandon(j)
 		return
 	}
-	d.pool.judged(j.lane, resp.Err != nil && d.o.Policy.MayPass(resp.Err.Kind, resp.Status))
-	d.metrics.Latency.Observe(resp.Duration.Seconds())
+	d.pool.judged(j.lane, resp.Err != nil, resp.Err != nil && d.o.Policy.MayPass(resp.Err.Kind, resp.Status))
+	d.metrics.attempted(resp.Status, resp.Duration)
 	if resp.RetryAfter > 0 {
 		d.holdBack(j.lane, time.Now().Add(resp.RetryAfter))
 	}

@@ -134,6 +134,7 @@ type Dispatcher struct {
 	events gate
 	dues   gate
 	lanes  laneKeeper
+	labels labels // lanes that have series of their own
 
 	relook    chan struct{}             // one slot: the bus is to be looked at
 	created   atomic.Pointer[time.Time] // when the events' stream was created: part of a plain event's identity
@@ -183,6 +184,7 @@ func New(b Bus, poster Poster, o Options) *Dispatcher {
 	d.dues.init(max(64, 2*o.Workers))
 	d.pool = newPool(o, d.attempt, d.abandon)
 	d.lanes.init(d)
+	d.labels.init(maxLaneLabels)
 	d.open.init()
 	d.Pause(errors.New("not consuming yet"))
 	return d
@@ -196,8 +198,10 @@ func (d *Dispatcher) SetRules(r InForce) {
 			lanes[w.URL.Lane] = struct{}{}
 			if name := w.SecretLane(); name != "" {
 				hidden[w.URL.Lane] = name
+				d.labels.add(name)
 			} else {
 				plain[w.URL.Lane] = struct{}{}
+				d.labels.add(w.URL.Lane)
 			}
 		}
 	}

@@ -97,6 +97,9 @@ type LaneState struct {
 	Backlog     bool      // something of it waits on the bus
 	Paused      bool      // by an operator, until it is resumed
 	PausedUntil time.Time // as its receiver asked; zero: not
+	Failing     bool      // every attempt has failed for long: it gets probes alone
+	Attempts    uint64    // made since the start
+	Failures    uint64    // of those
 }
 
 // LaneName gives the name by which a lane may be shown.
@@ -121,6 +124,7 @@ func (d *Dispatcher) Lanes() []LaneState {
 		}
 		s := LaneState{
 			Lane: l.key, Name: d.LaneName(l.key), Concurrency: l.concurrency, InFlight: l.inflight, Queued: l.queued(), Backlog: l.backlog, Paused: l.held,
+			Failing: l.failing(now), Attempts: l.attempts, Failures: l.failures,
 		}
 		if now.Before(l.paused) {
 			s.PausedUntil = l.paused

@@ -43,6 +43,8 @@ type lane struct {
 	room        chan struct{} // one slot: there may be room now
 	failed      int           // attempts that failed since one last did not
 	failedSince time.Time
+	attempts    uint64 // made since the start
+	failures    uint64 // of those
 }
 
 const (
@@ -55,10 +57,15 @@ const (
 
 // limit is how many attempts of the lane may be under way now.
 func (l *lane) limit(now time.Time) int {
-	if l.failed >= failingCalls*l.concurrency && now.Sub(l.failedSince) >= failingFor {
+	if l.failing(now) {
 		return min(l.concurrency, probes)
 	}
 	return l.concurrency
+}
+
+// failing tells whether every attempt of the lane has failed for long.
+func (l *lane) failing(now time.Time) bool {
+	return l.failed >= failingCalls*l.concurrency && now.Sub(l.failedSince) >= failingFor
 }
 
 // judged notes whether an attempt failed in a way that may pass: any other answer shows that somebody is there.

@@ -339,11 +339,16 @@ func (p *pool) hold(key string, held bool) {
 	}
 }
 
-// judged notes how an attempt in the lane ended.
-func (p *pool) judged(key string, failed bool) {
+// judged notes how an attempt in the lane ended: whether it failed, and whether in a way that may pass.
+func (p *pool) judged(key string, failed, passing bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lane(key).judged(failed, time.Now())
+	l := p.lane(key)
+	l.attempts++
+	if failed {
+		l.failures++
+	}
+	l.judged(passing, time.Now())
 }
 
 // drain takes the jobs out that a lane has not begun.

@@ -84,6 +84,9 @@ func (d *Dispatcher) counted(outcome delivery.Outcome, rec *delivery.Record) {
 	if rec.Error != nil {
 		d.metrics.Errors.WithLabelValues(string(rec.Error.Kind)).Inc()
 	}
+	if rec.Error == nil || rec.Error.Kind.Posted() {
+		d.metrics.Calls.Inc()
+	}
 }
 
 // judge says what became of an attempt, and when the next one comes.

@@ -59,16 +59,26 @@ func (d *daemon) projected(ctx context.Context) api.Projection {
 		out.Error = err.Error()
 	}
 	if state, err := d.bus.Results(ctx); err == nil {
-		out.Last = state.Last
-		if !p.Stream.Equal(store.StreamID{Name: state.Stream, Created: state.Created}) {
-			out.Sequence = 0 // of a stream that is no more
-		}
-		out.Lag = out.Last - min(out.Last, out.Sequence)
-		if out.Sequence < state.First {
-			out.Lag = state.Last - min(state.Last, state.First-1)
-		}
+		out.Last, out.Sequence, out.Lag = state.Last, countedTo(p, state), lagBehind(p, state)
 	}
 	return out
+}
+
+// countedTo is the sequence up to which the stream's outcomes are counted.
+func countedTo(p store.Progress, state bus.ResultsState) uint64 {
+	if !p.Stream.Equal(store.StreamID{Name: state.Stream, Created: state.Created}) {
+		return 0 // what is counted is of a stream that is no more
+	}
+	return p.Cursor
+}
+
+// lagBehind is how many of the stream's outcomes are not counted yet.
+func lagBehind(p store.Progress, state bus.ResultsState) uint64 {
+	at := countedTo(p, state)
+	if at < state.First {
+		at = state.First - 1
+	}
+	return state.Last - min(state.Last, at)
 }
 
 // Rebuild implements console.About.

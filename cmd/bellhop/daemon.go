@@ -70,7 +70,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	metrics := dispatcher.NewMetrics()
 	registry := prometheus.NewRegistry()
 	metrics.Register(registry)
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newGauges(d))
 
 	// The rules come first: broken ones are known before anything listens.
 	var inForce dispatcher.InForce
@@ -172,7 +172,7 @@ func topology(s *config.Settings) bus.Topology {
 // openEngine sets up the streams and makes the engine that works on them.
 func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, rules dispatcher.InForce) error {
 	s := d.settings
-	link := &dispatcher.Link{Bus: d.bus, Topology: topology(s), Projection: projection{d.db, &d.resets}, Log: d.log, Watch: d.watch}
+	link := &dispatcher.Link{Bus: d.bus, Topology: topology(s), Projection: projection{d.db, &d.resets, metrics.StoreErrs}, Log: d.log, Watch: d.watch}
 	if err := link.Open(ctx); err != nil {
 		return err
 	}

@@ -11,10 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"bellhop/config"
-	"bellhop/dispatcher"
 )
 
 // page reads a page of the documentation.
@@ -290,59 +287,6 @@ func TestPagesConfiguration(t *testing.T) {
 		t.Errorf("config check prints\n%s, the page shows\n%s", r.out, want)
 	}
 }
-
-// TestPagesMetrics compares the table of metrics with those that a daemon registers.
-func TestPagesMetrics(t *testing.T) {
-	documented := map[string]bool{}
-	for _, row := range rows(chapter(t, page(t, "docs", "operations.md"), "## Metrics")) {
-		name, _ := code(row[0])
-		name, _, _ = strings.Cut(name, "{")
-		documented[name] = true
-	}
-	registered := &registeredMetrics{t: t, names: map[string]bool{}}
-	dispatcher.NewMetrics().Register(registered)
-	for name := range registered.names {
-		if !documented[name] {
-			t.Errorf("%s has no row in docs/operations.md", name)
-		}
-	}
-	if len(registered.names) < 10 {
-		t.Errorf("%d metrics registered, want 10 at least", len(registered.names))
-	}
-}
-
-// registeredMetrics notes the names of what is registered.
-type registeredMetrics struct {
-	t     *testing.T
-	names map[string]bool
-}
-
-var metricName = regexp.MustCompile(`fqName: "([^"]+)"`)
-
-// Register implements prometheus.Registerer.
-func (r *registeredMetrics) Register(c prometheus.Collector) error {
-	descriptions := make(chan *prometheus.Desc, 100)
-	c.Describe(descriptions)
-	close(descriptions)
-	for d := range descriptions {
-		name := metricName.FindStringSubmatch(d.String())
-		if name == nil {
-			r.t.Fatalf("no name in %s", d)
-		}
-		r.names[name[1]] = true
-	}
-	return nil
-}
-
-// MustRegister implements prometheus.Registerer.
-func (r *registeredMetrics) MustRegister(list ...prometheus.Collector) {
-	for _, c := range list {
-		_ = r.Register(c)
-	}
-}
-
-// Unregister implements prometheus.Registerer.
-func (r *registeredMetrics) Unregister(prometheus.Collector) bool { return false }
 
 // TestPagesDependencies compares the page on dependencies with go.mod: each direct one has its line, and no other.
 func TestPagesDependencies(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"bellhop/dispatcher/bus"
 	"bellhop/dispatcher/delivery"
 	"bellhop/store"
@@ -14,6 +16,15 @@ import (
 type projection struct {
 	db     *store.Store
 	resets *atomic.Uint64 // how often it was reset
+	failed prometheus.Counter
+}
+
+// noted counts a write that failed.
+func (p projection) noted(err error) error {
+	if err != nil {
+		p.failed.Inc()
+	}
+	return err
 }
 
 // Cursor implements dispatcher.Projection.
@@ -23,7 +34,7 @@ func (p projection) Cursor(stream string, created, oldest time.Time) (uint64, er
 	if since.IsZero() {
 		since = p.db.Created()
 	}
-	if err := p.db.Begin(id, since); err != nil {
+	if err := p.noted(p.db.Begin(id, since)); err != nil {
 		return 0, err
 	}
 	return p.db.Cursor(id)
@@ -35,12 +46,12 @@ func (p projection) Apply(stream string, created time.Time, batch []bus.Recorded
 	for _, r := range batch {
 		tallies = append(tallies, tallyOf(r))
 	}
-	return p.db.Apply(store.StreamID{Name: stream, Created: created}, tallies, last)
+	return p.noted(p.db.Apply(store.StreamID{Name: stream, Created: created}, tallies, last))
 }
 
 // Reset implements dispatcher.Projection.
 func (p projection) Reset() error {
-	err := p.db.Reset()
+	err := p.noted(p.db.Reset())
 	if err == nil {
 		p.resets.Add(1)
 	}

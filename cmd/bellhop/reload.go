@@ -73,6 +73,7 @@ func (k *ruleKeeper) start() error {
 	files := k.read()
 	k.problems = files.problems
 	if files.set != nil {
+		k.metrics.LastLoad.Set(1)
 		return k.accept(files)
 	}
 	k.report(files)
@@ -93,6 +94,7 @@ func (k *ruleKeeper) reload() {
 	defer k.mu.Unlock()
 	files := k.read()
 	k.problems = files.problems
+	k.metrics.LastLoad.Set(0)
 	if files.set == nil {
 		k.report(files)
 		k.log.Error("the rule files have errors; what was in force stays", zap.String("rules_version", k.set.Version))
@@ -101,7 +103,9 @@ func (k *ruleKeeper) reload() {
 	if err := k.accept(files); err != nil {
 		k.metrics.LoadErrors.Inc()
 		k.log.Error("the rules could not be put in force; what was in force stays", zap.Error(err))
+		return
 	}
+	k.metrics.LastLoad.Set(1)
 }
 
 // report logs and counts broken files.
@@ -122,6 +126,7 @@ func (k *ruleKeeper) accept(files ruleFiles) error {
 		Digest: files.set.Version, Files: files.defs.Files, Rules: len(files.set.Rules), Webhooks: webhooks,
 	})
 	if err != nil {
+		k.metrics.StoreErrs.Inc()
 		return fmt.Errorf("record the rules: %w", err)
 	}
 	for _, p := range files.problems {
