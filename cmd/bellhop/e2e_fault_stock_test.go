@@ -35,20 +35,38 @@ func (w *world) ledger() []recorded {
 	if state.Msgs == 0 {
 		return nil
 	}
-	c, err := w.js.OrderedConsumer(w.Context(), "WEBHOOKS", jetstream.OrderedConsumerConfig{HeadersOnly: true})
-	if err != nil {
-		w.Fatalf("read outcomes: %v", err)
-	}
+	var c jetstream.Consumer
+	// A server that came back a moment ago does not answer each request.
+	deadline := time.Now().Add(time.Minute)
 	for last := uint64(0); last < state.LastSeq; {
+		again := func(err error) {
+			w.Helper()
+			if time.Now().After(deadline) {
+				w.Fatalf("read outcomes: at %d of %d: %v", last, state.LastSeq, err)
+			}
+			c = nil
+			w.pause(100 * time.Millisecond)
+		}
+		if c == nil {
+			o := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: last + 1}
+			if c, err = w.js.OrderedConsumer(w.Context(), "WEBHOOKS", o); err != nil {
+				again(err)
+				continue
+			}
+		}
 		batch, err := c.Fetch(1000, jetstream.FetchMaxWait(5*time.Second))
 		if err != nil {
-			w.Fatalf("read outcomes: %v", err)
+			again(err)
+			continue
 		}
 		n := 0
 		for m := range batch.Messages() {
 			meta, err := m.Metadata()
 			if err != nil {
 				w.Fatalf("read outcomes: %v", err)
+			}
+			if meta.Sequence.Stream <= last {
+				continue
 			}
 			n++
 			last = meta.Sequence.Stream
@@ -63,7 +81,7 @@ func (w *world) ledger() []recorded {
 			list = append(list, r)
 		}
 		if n == 0 {
-			w.Fatalf("read outcomes: at %d of %d: %v", last, state.LastSeq, batch.Error())
+			again(batch.Error())
 		}
 	}
 	return list
