@@ -15,6 +15,7 @@ type setting struct {
 	schema schema // of its value in a file
 	set    func(*Settings, raw) error
 	get    func(*Settings) any // for people: fit for JSON, unmasked
+	std    string              // the variable that OpenTelemetry gives the same meaning; "": none
 }
 
 // Keys lists every key in documentation order.
@@ -107,6 +108,15 @@ var table = []setting{
 	list("console.embed_origins", "", "origins whose pages may frame the widget: https://portal.example.com",
 		func(s *Settings) *[]string { return &s.Console.EmbedOrigins }, origins),
 
+	text("telemetry.otlp_endpoint", "", "OTLP collector that traces go to over HTTP, as http://127.0.0.1:4318; empty: none are exported",
+		func(s *Settings) *string { return &s.Telemetry.Endpoint }, otlpURL).as("url").standard("OTEL_EXPORTER_OTLP_ENDPOINT"),
+	text("telemetry.otlp_headers", "", "headers for the collector: name=value, comma separated, values percent-encoded",
+		func(s *Settings) *string { return &s.Telemetry.Headers }, otlpHeaders).secret().standard("OTEL_EXPORTER_OTLP_HEADERS"),
+	text("telemetry.service_name", "bellhop", "what the daemon is called in traces", func(s *Settings) *string { return &s.Telemetry.ServiceName },
+		required).like(`[^ ]`).standard("OTEL_SERVICE_NAME"),
+	number("telemetry.sample_ratio", "1", "of the traces that begin here, how many are exported", 0, 1,
+		func(s *Settings) *float64 { return &s.Telemetry.SampleRatio }).shaped(with(of("number", "string"), schema{"minimum": 0, "maximum": 1, "pattern": upToOne})),
+
 	choice("log.level", "least level that is logged", func(s *Settings) *string { return &s.Log.Level }, "info", "debug", "warn", "error"),
 	choice("log.format", "auto: console on a terminal, else JSON", func(s *Settings) *string { return &s.Log.Format },
 		"auto", "console", "json"),
@@ -116,6 +126,7 @@ var table = []setting{
 const (
 	hostPort     = `^$|^(\[[^\]/@ ]*\]|[^:/@ ]*):[0-9]{1,5}$`
 	nameOfStream = `^[^.*>/\\ \t]{1,255}$`
+	upToOne      = `^[+]?(0+(\.[0-9]*)?|\.[0-9]+|0*1(\.0*)?)$`
 	tokens       = `^[^$.*> \t][^.*> \t]*(\.[^.*> \t]+)*$`
 )
 

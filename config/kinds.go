@@ -63,6 +63,9 @@ func (s setting) as(typ string) setting { s.Type = typ; return s }
 // secret marks the key as one whose value is never shown.
 func (s setting) secret() setting { s.Secret = true; return s }
 
+// standard names the variable that stands in for the key's default.
+func (s setting) standard(variable string) setting { s.std = variable; return s }
+
 // choice makes a key for one of some words; the first is the default.
 func choice(path, doc string, field func(*Settings) *string, words ...string) setting {
 	s := text(path, words[0], doc, field, func(v string) error {

@@ -43,7 +43,7 @@ func Load(o LoadOptions) (*Loaded, error) {
 		o.Environ = os.Environ()
 	}
 	l := loader{ko: koanf.New("."), bad: map[string]bool{}}
-	l.defaults()
+	l.defaults(o)
 	file := l.file(o)
 	l.environment(o)
 	l.flags(o.Flags)
@@ -118,11 +118,17 @@ func (l *loader) refuse(o Origin, path string, err error) {
 	l.bad[path] = true
 }
 
-// defaults is the first layer.
-func (l *loader) defaults() {
+// defaults is the first layer. Variables that every program with OpenTelemetry heeds stand in for defaults: whatever is set for this
+// one goes before them.
+func (l *loader) defaults(o LoadOptions) {
 	values := map[string]raw{}
 	for _, s := range table {
 		values[s.Path], _ = fromText(&s, s.Default, Origin{})
+		for _, variable := range o.Environ {
+			if name, value, _ := strings.Cut(variable, "="); s.std != "" && name == s.std && value != "" {
+				values[s.Path] = raw{text: value, origin: Origin{Layer: FromEnv, Name: name}}
+			}
+		}
 	}
 	l.merge(values)
 }

@@ -41,6 +41,7 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 			Multiplier: 2, RetryOn: []string{"timeout", "network", "408", "425", "429", "5xx"}, Encoding: "normalize",
 			AllowNetworks: []netip.Prefix{}},
 		Console: Console{Listen: "127.0.0.1:8420", EmbedOrigins: []string{}}, Log: Log{Level: "info", Format: "auto"},
+		Telemetry: Telemetry{ServiceName: "bellhop", SampleRatio: 1},
 	}
 	full, err := os.ReadFile("../testdata/config/full.yaml")
 	if err != nil {

@@ -21,6 +21,7 @@ type Settings struct {
 	Delivery        Delivery
 	Console         Console
 	Log             Log
+	Telemetry       Telemetry
 }
 
 // NATS says which server to use, or how to run the embedded one.
@@ -90,6 +91,14 @@ type Console struct {
 	ReadToken    string   // may read; "": none
 	WidgetToken  string   // may read counts; "": none
 	EmbedOrigins []string // scheme://host[:port], whose pages may frame the widget
+}
+
+// Telemetry says where traces go.
+type Telemetry struct {
+	Endpoint    string  // of an OTLP collector over HTTP; "": traces are not exported
+	Headers     string  // name=value, comma separated, values percent-encoded
+	ServiceName string  // of the daemon, in traces
+	SampleRatio float64 // of the traces that begin here, how many are exported: 0 to 1
 }
 
 // Log says what is logged and how.

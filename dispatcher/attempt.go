@@ -25,12 +25,15 @@ func (d *Dispatcher) attempt(j *job) {
 	d.metrics.InFlight.Inc()
 	started := time.Now()
 	d.metrics.begun(j, started)
-	resp := d.poster.Post(d.hard, d.request(j, started))
+	req, span := d.outgoing(j, started)
+	resp := d.poster.Post(d.hard, req)
 	d.metrics.InFlight.Dec()
 	if d.hard.Err() != nil && resp.Err != nil && resp.Err.Kind == delivery.KindCancelled {
+		span.End(time.Now())
 		d.abandon(j)
 		return
 	}
+	answered(span, resp)
 	d.pool.judged(j.lane, resp.Err != nil, resp.Err != nil && d.o.Policy.MayPass(resp.Err.Kind, resp.Status))
 	d.metrics.attempted(resp.Status, resp.Duration)
 	if resp.RetryAfter > 0 {

@@ -19,6 +19,7 @@ import (
 	"bellhop/dispatcher/delivery"
 	"bellhop/dispatcher/endpoint"
 	"bellhop/dispatcher/rule"
+	"bellhop/dispatcher/telemetry"
 )
 
 // Outcomes publishes to the bus and reads back what it has recorded.
@@ -107,6 +108,8 @@ type Options struct {
 
 	Log     *zap.Logger // nil logs nothing
 	Metrics *Metrics    // nil counts into metrics that nobody reads
+
+	Tracer *telemetry.Tracer // nil makes no spans; the trace context of events goes on to receivers all the same
 }
 
 // InForce is a rule set and since when it is in force.

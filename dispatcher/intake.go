@@ -13,6 +13,7 @@ import (
 	"bellhop/dispatcher/bus"
 	"bellhop/dispatcher/delivery"
 	"bellhop/dispatcher/event"
+	"bellhop/dispatcher/trace"
 )
 
 const (
@@ -96,6 +97,7 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 	}
 	// Snapshot first: a rule edited mid-event must not apply to half its deliveries.
 	rules := d.Rules()
+	tr := tracing{context: trace.Of(m.Header)}
 	user := delivery.HeaderText(string(e.Data.Field("user").Field("id").AppendText(nil)))
 	for _, hook := range rules.Set.Match(e, nil) {
 		id := delivery.ID(e.Identity, hook.Rule.Name, hook.Name)
@@ -112,7 +114,7 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 			Job: &delivery.Job{
 				ID: id, EventID: e.ID, EventType: e.Type, EventSeq: e.Seq, Rule: hook.Rule.Name, Webhook: hook.Name,
 				RulesVersion: rules.Set.Version, RulesSince: rules.Since, Endpoint: hook.Endpoint, MaxAttempts: hook.Retries + 1,
-				Run: 1, Attempt: 1, UserID: user,
+				Run: 1, Attempt: 1, UserID: user, Trace: d.traced(&tr, m, e),
 			},
 			hook: hook, owner: h, lane: hook.URL.Lane, fresh: true, doubt: d.doubtful(m, id),
 		}
@@ -129,6 +131,7 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 		}
 		d.submit(j)
 	}
+	tr.end()
 	d.part(h)
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bellhop/dispatcher/delivery"
+	"bellhop/dispatcher/telemetry"
 )
 
 // Metrics are the engine's counters, for Prometheus. Label values are bounded.
@@ -22,6 +23,7 @@ type Metrics struct {
 	LoadErrors prometheus.Counter
 	Reloads    prometheus.Counter
 	LastLoad   prometheus.Gauge
+	Spans      *prometheus.CounterVec
 	StoreErrs  prometheus.Counter
 	Held       prometheus.Gauge
 	InFlight   prometheus.Gauge
@@ -57,6 +59,7 @@ func NewMetrics() *Metrics {
 		Reloads:    counter("rules_reloads_total", "Rule sets put in force since the start."),
 		LastLoad:   gauge("rules_last_load_successful", "1 where the rule files as they were last read are in force, 0 where they have errors."),
 		StoreErrs:  counter("store_errors_total", "Writes to the store that failed."),
+		Spans:      vec("spans_total", "Spans of traces, by what became of them.", "result"),
 		Held:       gauge("held_messages", "Messages held and not yet acknowledged."),
 		InFlight:   gauge("attempts_in_flight", "POSTs under way."),
 		Latency: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -82,6 +85,9 @@ func NewMetrics() *Metrics {
 	for i, class := range []string{"none", "1xx", "2xx", "3xx", "4xx", "5xx"} {
 		m.byStatus[i] = m.Attempts.WithLabelValues(class)
 	}
+	for _, result := range telemetry.Results() {
+		m.Spans.WithLabelValues(result)
+	}
 	for _, what := range []string{"ack", "pull", "publish", "schedule", "unschedule", "park", "open lane", "look up", "outcome", "hold"} {
 		m.BusErrors.WithLabelValues(what)
 	}
@@ -91,7 +97,7 @@ func NewMetrics() *Metrics {
 // Register registers the metrics.
 func (m *Metrics) Register(r prometheus.Registerer) {
 	r.MustRegister(m.Events, m.Repeated, m.Calls, m.Attempts, m.Outcomes, m.Errors, m.Parked, m.Discarded, m.BusErrors, m.LoadErrors,
-		m.Reloads, m.LastLoad, m.StoreErrs, m.Held, m.InFlight, m.Latency, m.Wait, m.Lateness)
+		m.Reloads, m.LastLoad, m.StoreErrs, m.Spans, m.Held, m.InFlight, m.Latency, m.Wait, m.Lateness)
 }
 
 // attempted counts an attempt that was made, by the status of its response.

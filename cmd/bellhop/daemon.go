@@ -21,6 +21,7 @@ import (
 	"bellhop/dispatcher/bus"
 	"bellhop/dispatcher/delivery"
 	"bellhop/dispatcher/endpoint"
+	"bellhop/dispatcher/telemetry"
 	"bellhop/store"
 )
 
@@ -40,6 +41,7 @@ type daemon struct {
 	engine *dispatcher.Dispatcher
 	link   *dispatcher.Link
 	http   *console.Server
+	tracer *telemetry.Tracer // nil: no traces are exported
 	ready  atomic.Pointer[error]
 
 	begun time.Time
@@ -99,6 +101,11 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		return d.unlessStopped(ctx, err)
 	}
 	defer d.closeBus()
+	var closeTracer func()
+	if d.tracer, closeTracer, err = d.openTracer(metrics); err != nil {
+		return err
+	}
+	defer closeTracer()
 	if err := d.openEngine(ctx, metrics, inForce); err != nil {
 		return d.unlessStopped(ctx, err)
 	}
@@ -211,7 +218,7 @@ func (d *daemon) openEngine(ctx context.Context, metrics *dispatcher.Metrics, ru
 		EventCreated: created, MaxEvent: int(s.Events.MaxBytes), ResultPrefix: s.Results.Prefix,
 		RequestBody: s.Results.RequestBody, ResponseBody: s.Results.ResponseBody,
 		Workers: s.Delivery.Workers, PerEndpoint: s.Delivery.PerEndpoint, Lanes: lanes, Policy: policy,
-		ShutdownTimeout: s.ShutdownTimeout, Log: d.log, Metrics: metrics,
+		ShutdownTimeout: s.ShutdownTimeout, Log: d.log, Metrics: metrics, Tracer: d.tracer,
 	})
 	d.engine.SetRules(rules)
 	link.Engine = d.engine

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"bellhop/dispatcher/trace"
 )
 
 // Job is one attempt that waits on the bus: for its time to come, or for room in its lane. It carries all that the
@@ -32,6 +34,8 @@ type Job struct {
 	Previous json.RawMessage `json:"previous,omitempty"`
 
 	UserID string `json:"user_id,omitempty"` // the id of the event's user; "" where it names none
+
+	Trace *trace.Context `json:"trace,omitempty"` // what the delivery belongs to; nil: no trace
 
 	Body []byte `json:"-"` // the form, as first rendered
 }
@@ -98,6 +102,7 @@ func DecodeJob(b []byte) (*Job, error) {
 	case j.ID == "" || j.Rule == "" || j.Webhook == "" || j.Run < 1 || j.Attempt < 1:
 		return nil, errors.New("read job: no id, rule, webhook, run or attempt")
 	}
+	j.Trace = j.Trace.Valid()
 	if !head.Gzip {
 		j.Body = bytes.Clone(body)
 		return j, nil
