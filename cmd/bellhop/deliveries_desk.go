@@ -86,6 +86,29 @@ func (k *desk) List(ctx context.Context, q store.Query) (api.DeliveryList, uint6
 		return list, 0, err
 	}
 	want := q.Limit
+	fresh, counted, err := k.uncounted(ctx, b)
+	if err != nil {
+		return list, 0, err
+	}
+	for i := range fresh {
+		m := &fresh[i]
+		if q.Before > 0 && m.Seq >= q.Before || !q.From.IsZero() && m.Time.Before(q.From) || !q.To.IsZero() && !m.Time.Before(q.To) {
+			continue
+		}
+		if out, t, err := outcomeOf(b, m); err == nil && q.Holds(&t) {
+			if len(list.Items) == want {
+				return list, m.Seq + 1, nil
+			}
+			list.Items = append(list.Items, out)
+		}
+	}
+	if len(fresh) > 0 && (q.Before == 0 || q.Before > counted) {
+		// What is counted meanwhile is among those above.
+		q.Before = counted + 1
+	}
+	if len(list.Items) == want {
+		return list, q.Before, nil
+	}
 	for {
 		q.Limit = want - len(list.Items)
 		page, err := k.db.Find(q)
@@ -117,6 +140,47 @@ func (k *desk) List(ctx context.Context, q store.Query) (api.DeliveryList, uint6
 	}
 }
 
+const (
+	// mostUncounted bounds the outcomes that are read past the index.
+	mostUncounted = 500
+	// countedSoon is how long more of them are waited for, and soonCounted how many are worth it.
+	countedSoon = time.Second
+	soonCounted = 50_000
+)
+
+// uncounted reads the outcomes that the index does not hold yet, newest first, and says up to which one it holds them: writing it
+// takes a moment, in which what is recorded must not be missing from lists. Far behind, the index is all there is.
+func (k *desk) uncounted(ctx context.Context, b *bus.Bus) (list []bus.Stored, counted uint64, err error) {
+	state, err := b.Results(ctx)
+	if err != nil {
+		return nil, 0, away(err)
+	}
+	until := time.Now().Add(countedSoon)
+	for {
+		p := k.db.Progress()
+		if !p.Stream.Equal(store.StreamID{Name: state.Stream, Created: state.Created}) || p.Cursor >= state.Last {
+			return nil, p.Cursor, nil
+		}
+		if lag := state.Last - p.Cursor; lag <= mostUncounted {
+			counted = p.Cursor
+			break
+		} else if lag > soonCounted || time.Now().After(until) {
+			return nil, p.Cursor, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	seqs := make([]uint64, 0, state.Last-counted)
+	for seq := state.Last; seq > counted; seq-- {
+		seqs = append(seqs, seq)
+	}
+	list, err = b.ReadOutcomes(ctx, seqs)
+	return list, counted, away(err)
+}
+
 // outcomes reads outcomes by their sequences.
 func (k *desk) outcomes(ctx context.Context, seqs []uint64) ([]api.Outcome, error) {
 	b, err := k.bus()
@@ -138,14 +202,23 @@ func (k *desk) outcomes(ctx context.Context, seqs []uint64) ([]api.Outcome, erro
 
 // records reads a delivery's outcomes, oldest first.
 func (k *desk) records(ctx context.Context, b *bus.Bus, id string) ([]api.Outcome, []store.Tally, error) {
+	fresh, counted, err := k.uncounted(ctx, b)
+	if err != nil {
+		return nil, nil, err
+	}
 	seqs, err := k.db.Outcomes(id)
 	if err != nil {
 		return nil, nil, err
+	}
+	if len(fresh) > 0 {
+		seqs = slices.DeleteFunc(seqs, func(seq uint64) bool { return seq > counted })
 	}
 	stored, err := b.ReadOutcomes(ctx, seqs)
 	if err != nil {
 		return nil, nil, away(err)
 	}
+	slices.Reverse(fresh)
+	stored = append(stored, fresh...)
 	var list []api.Outcome
 	var tallies []store.Tally
 	for i := range stored {
@@ -530,20 +603,20 @@ func (k *desk) choosePending(ctx context.Context, b *bus.Bus, q store.Query) ([]
 	var ids []string
 	seen := map[string]struct{}{}
 	for _, p := range jobs {
-		one, err := pendingOf(p, time.Now())
+		j, err := delivery.DecodeJob(p.Data)
 		if err != nil {
-			continue
+			continue // of a newer Bellhop
 		}
 		t := store.Tally{
-			ID: delivery.OutcomeID(one.DeliveryID, one.Run, one.Attempt), Rule: one.Rule, Webhook: one.Webhook, Endpoint: one.Endpoint,
-			EventType: one.EventType, EventID: one.EventID,
+			ID: delivery.OutcomeID(j.ID, j.Run, j.Attempt), Rule: j.Rule, Webhook: j.Webhook, Endpoint: j.Endpoint,
+			EventType: j.EventType, EventID: j.EventID, User: j.UserID,
 		}
-		if one.Error != nil {
-			t.Kind = delivery.Kind(one.Error.Kind)
+		if j.Cause != nil {
+			t.Kind = j.Cause.Kind
 		}
-		if _, twice := seen[one.DeliveryID]; !twice && q.Holds(&t) {
-			seen[one.DeliveryID] = struct{}{}
-			ids = append(ids, one.DeliveryID)
+		if _, twice := seen[j.ID]; !twice && q.Holds(&t) {
+			seen[j.ID] = struct{}{}
+			ids = append(ids, j.ID)
 		}
 	}
 	return ids, 0, nil

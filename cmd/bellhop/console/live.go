@@ -148,9 +148,14 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var after uint64
-	if text := r.Header.Get("Last-Event-ID"); err == nil && text != "" {
+	// A browser that opens a stream itself cannot set the header; where it makes up for a break by itself, the header is the newer.
+	name, text := "Last-Event-ID", r.Header.Get("Last-Event-ID")
+	if text == "" {
+		name, text = "after", v.Get("after")
+	}
+	if err == nil && text != "" {
 		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
-			err = fmt.Errorf("Last-Event-ID: %q is none of this stream's", text)
+			err = fmt.Errorf("%s: %q is none of this stream's", name, text)
 		}
 	}
 	if err != nil {
@@ -272,6 +277,12 @@ func (s *Server) makeUp(ctx context.Context, out *events, q store.Query, after u
 			break
 		}
 		q.Before = next
+	}
+	if len(missed) >= streamMissed {
+		// How many more there were is not counted.
+		if err := out.send("skipped", "", map[string]int{"count": 1}); err != nil {
+			return after, err
+		}
 	}
 	last := after
 	for _, o := range slices.Backward(missed[:min(len(missed), streamMissed)]) {
