@@ -31,6 +31,7 @@ type works struct {
 	settings *config.Settings
 	client   *client
 	receiver *httptest.Server
+	log      *zap.Logger
 
 	mu     sync.Mutex
 	status int
@@ -61,7 +62,13 @@ func (w *works) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // newWorks starts it all. change may change the settings.
 func newWorks(t *testing.T, change func(*config.Settings)) *works {
 	t.Helper()
-	w := &works{t: t, status: 200}
+	return newLoggedWorks(t, zap.NewNop(), change)
+}
+
+// newLoggedWorks starts it all with a log.
+func newLoggedWorks(t *testing.T, log *zap.Logger, change func(*config.Settings)) *works {
+	t.Helper()
+	w := &works{t: t, status: 200, log: log}
 	w.receiver = httptest.NewServer(w)
 	t.Cleanup(w.receiver.Close)
 	dir := t.TempDir()
@@ -101,7 +108,7 @@ func newWorks(t *testing.T, change func(*config.Settings)) *works {
 
 func (w *works) start() {
 	w.t.Helper()
-	running, err := startDaemon(w.t.Context(), w.settings, zap.NewNop())
+	running, err := startDaemon(w.t.Context(), w.settings, w.log)
 	if err != nil || running == nil {
 		w.t.Fatalf("start the daemon: %v", err)
 	}

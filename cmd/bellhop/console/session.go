@@ -114,6 +114,9 @@ func (s *Server) signIn(a *access) http.HandlerFunc {
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
+	if c := callerOf(r); !c.expires.IsZero() {
+		s.o.Log.Info("signed out", zap.Stringer("role", c.role), zap.String("by", r.RemoteAddr))
+	}
 	http.SetCookie(w, &http.Cookie{
 		Name: sessionCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: secure(r), SameSite: http.SameSiteStrictMode,
 	})
