@@ -250,10 +250,20 @@ func (w *tab) gone(selector, text string) {
 // press clicks, with the mouse, what a selector finds with exactly the text; "" takes the first.
 func (w *tab) press(selector, text string) {
 	w.Helper()
+	w.pressed(selector, text, 3)
+}
+
+func (w *tab) pressed(selector, text string, again int) {
+	w.Helper()
 	found := fmt.Sprintf(`[...document.querySelectorAll(%s)].find((e) => e.checkVisibility() && !e.disabled && (%s === '' || e.innerText.trim() === %[2]s))`, quotedJS(selector), quotedJS(text))
 	w.holds(fmt.Sprintf("there is %s %q to press", selector, text), "!!"+found)
 	at := js[[]float64](w, `(() => { const e = `+found+`; e.scrollIntoView({block: 'nearest'}); const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`)
+	js[any](w, `window.pressed = false; addEventListener('click', (e) => { window.pressed ||= !!e.target.closest(`+quotedJS(selector)+`) }, {capture: true, once: true})`)
 	w.run(chromedp.MouseClickXY(at[0], at[1]))
+	if js[bool](w, `window.pressed === false`) && again > 0 {
+		// It was drawn anew, or moved, between a look at it and the mouse. A person presses again.
+		w.pressed(selector, text, again-1)
+	}
 }
 
 // choose picks an option as a person does, by its text.
@@ -373,6 +383,26 @@ func (w *tab) hears(text string) {
 			w.Fatalf("still not heard: %s; what was:\n%s", text, strings.Join(all, "\n"))
 		}
 		time.Sleep(30 * time.Millisecond) // a poll's pause
+	}
+}
+
+// heard lists the answers that have a text.
+func (w *tab) heard(text string) (list []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.answers {
+		if strings.Contains(a, text) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// key presses keys, one after another.
+func (w *tab) key(keys ...string) {
+	w.Helper()
+	for _, k := range keys {
+		w.run(chromedp.KeyEvent(k))
 	}
 }
 

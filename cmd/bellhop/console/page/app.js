@@ -1,5 +1,5 @@
 // The frame: navigation, theme, sign-in, connection, and which view is shown.
-import { del, events, every, get } from './lib/api.js'
+import { del, events, every, get, Problem, unreachable } from './lib/api.js'
 import { fill, h, setText, svg } from './lib/dom.js'
 import { btn, failure, say } from './lib/ui.js'
 
@@ -43,6 +43,8 @@ async function show(first) {
 		const at = new URL(a.href).pathname
 		const here = at === '/' ? url.pathname === '/' : url.pathname === at || url.pathname.startsWith(at + '/')
 		here ? a.setAttribute('aria-current', 'page') : a.removeAttribute('aria-current')
+		// On a narrow screen the list of pages scrolls by itself.
+		if (here) a.parentNode.scrollLeft = a.offsetLeft - a.parentNode.offsetLeft - (a.parentNode.clientWidth - a.offsetWidth) / 2
 	}
 	// The same view with another query keeps its elements, and with them the focus.
 	if (current?.update && current.path === url.pathname) {
@@ -62,14 +64,17 @@ async function show(first) {
 		return
 	}
 	try {
-		const module = await found.load()
+		const module = await found.load().catch(lost)
 		if (current !== mine) return
 		const root = h('div.view')
 		const title = (text) => (document.title = `${text} · Bellhop`)
 		mine.update = module.view({ root, params: found.params, query: url.searchParams, signal: ac.signal, title, session, go })
 		fill(main, root)
 	} catch (err) {
-		if (current === mine) fill(main, failure(err, () => location.reload()))
+		if (current === mine) {
+			mine.lost = err.status === 0
+			fill(main, failure(err, () => get('/session').then(() => location.reload(), () => {})))
+		}
 		return
 	}
 	if (!first) {
@@ -78,6 +83,12 @@ async function show(first) {
 		main.querySelector('h1')?.focus({ preventScroll: true })
 		say(document.title)
 	}
+}
+
+// lost says why a part of the page did not come: a browser only knows that it did not.
+function lost() {
+	unreachable()
+	throw new Problem(0, 'No connection', 'This page could not be loaded. It comes by itself once the daemon answers.')
 }
 
 async function signIn(ac) {
@@ -153,14 +164,19 @@ function warn(text, kind) {
 	setText(banner, text)
 }
 
+let node = ''
+const drawDaemon = (cls, text) => fill(state, h(`i.dot${cls}`, { 'aria-hidden': 'true' }), h('span', node), h('span.unseen', ` ${text}`))
+
 let away = false
 events.addEventListener('offline', () => {
 	away = true
 	document.body.classList.add('away')
+	drawDaemon('', 'does not answer')
 	warn('No connection to the daemon. What you see is as it was; trying again …', 'bad')
 })
 events.addEventListener('online', () => {
 	away = false
+	if (current?.lost) location.reload()
 	document.body.classList.remove('away')
 	warn('')
 })
@@ -179,7 +195,8 @@ async function watchDaemon() {
 	}
 	const s = await get('/status').catch(() => null)
 	if (!s) return
-	fill(state, h(`i.dot.${s.ready ? 'ok' : 'bad'}`, { 'aria-hidden': 'true' }), h('span', s.node), h('span.unseen', s.ready ? ' is ready' : ' is not ready'))
+	node = s.node
+	drawDaemon(s.ready ? '.ok' : '.bad', s.ready ? 'is ready' : 'is not ready')
 	state.title = `${s.node}, version ${s.version}`
 	warn(s.ready ? '' : `This daemon is not consuming events: ${s.reason || 'it does not say why'}.`, 'warn')
 }
@@ -197,8 +214,11 @@ async function begin() {
 	current = null
 	await show(true)
 	poke()
+	// The other views are there before anybody wants them, and while the daemon is away.
+	setTimeout(() => views.forEach(([, , load]) => load().catch(() => {})), 1000)
 }
 
 header()
+match(location.pathname)?.load().catch(() => {})
 const poke = every(5000, watchDaemon, new AbortController().signal)
 begin()

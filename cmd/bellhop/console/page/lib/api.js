@@ -35,6 +35,9 @@ function reachable(yes) {
 	events.dispatchEvent(new Event(yes ? 'online' : 'offline'))
 }
 
+// unreachable notes that something which is no request of the API got no answer.
+export const unreachable = () => reachable(false)
+
 async function call(method, path, { body, signal, parse = JSON.parse } = {}) {
 	const headers = { Accept: 'application/json' }
 	if (bearer) headers.Authorization = 'Bearer ' + bearer
@@ -69,12 +72,14 @@ export const getExact = (path, signal) => call('GET', path, { signal, parse: (te
 export const post = (path, body) => call('POST', path, { body })
 export const del = (path) => call('DELETE', path)
 
-// stream opens server-sent events; handlers are by event name, and state(up) follows the connection. It closes with the signal.
+// stream opens server-sent events; handlers are by event name, and state(up) follows the connection. It closes with the signal, and
+// while nobody looks: a browser has six connections to a host, for all its tabs together. What came meanwhile follows, after the
+// sequence that handlers.after() gives.
 export function stream(path, params, handlers, signal) {
 	let source
 	let timer
 	const open = () => {
-		source = new EventSource(base + path + query(params))
+		source = new EventSource(base + path + query({ ...params, after: handlers.after?.() }))
 		source.onopen = () => {
 			reachable(true)
 			handlers.state?.(true)
@@ -88,15 +93,20 @@ export function stream(path, params, handlers, signal) {
 			if (handlers[name]) source.addEventListener(name, (e) => handlers[name](JSON.parse(e.data)))
 		}
 	}
+	const close = () => {
+		clearTimeout(timer)
+		source?.close()
+	}
 	const again = () => {
 		if (signal.aborted) return
 		get('/session', null, signal).then((s) => (s.role === 'none' ? events.dispatchEvent(new Event('signedout')) : open()), () => (timer = setTimeout(again, 3000)))
 	}
-	signal.addEventListener('abort', () => {
-		clearTimeout(timer)
-		source?.close()
-	})
-	open()
+	document.addEventListener('visibilitychange', () => {
+		close()
+		document.hidden ? handlers.state?.(false) : open()
+	}, { signal })
+	signal.addEventListener('abort', close)
+	if (!document.hidden) open()
 }
 
 // every calls fn now and then again ms after it has ended, but not while nobody looks. It returns a function that calls it at once.

@@ -14,7 +14,8 @@ function build(el, props, children) {
 	return el
 }
 
-function flat(children) {
+// flat lists children: what is undefined, null or false is none.
+export function flat(children) {
 	return children.flat(Infinity).filter((c) => c !== undefined && c !== null && c !== false)
 }
 

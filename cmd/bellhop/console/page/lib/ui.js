@@ -1,5 +1,5 @@
 // The parts that views are made of.
-import { fill, h, setText, svg, uid } from './dom.js'
+import { fill, flat, h, setText, svg, uid } from './dom.js'
 import { num, rate, span, utc, when } from './format.js'
 import { kinds } from './words.js'
 
@@ -9,18 +9,18 @@ export const say = (text) => setText(document.getElementById('said'), text)
 // btn is a button; cls: primary, danger, quiet.
 export const btn = (label, onclick, cls, props) => h(`button${cls ? '.' + cls : ''}`, { type: 'button', onclick, ...props }, label)
 
-// action is a button for what may take a while: it is off until that is done, and says what went wrong.
+// action is a button for what may take a while: it does nothing more until that is done, and says what went wrong. It keeps the
+// focus, which a disabled one would lose.
 export function action(label, fn, cls, props) {
 	const b = btn(label, async () => {
-		b.disabled = true
-		b.setAttribute('aria-busy', 'true')
+		if (b.ariaBusy) return
+		b.ariaBusy = 'true'
 		try {
 			await fn()
 		} catch (err) {
 			notice([err.message, err.next].filter(Boolean).join(' '), 'bad')
 		}
-		b.removeAttribute('aria-busy')
-		b.disabled = false
+		b.ariaBusy = null
 	}, cls, props)
 	return b
 }
@@ -67,15 +67,44 @@ export const failure = (err, again) => h('div.state.bad', { role: 'alert' },
 // loading takes up the room that the content will, so that nothing jumps when it comes.
 export const loading = (lines = 3, what = 'Loading') => h('div.loading', h('span.unseen', what + ' …'), Array.from({ length: lines }, () => h('i')))
 
-// show fills a box with what make gives, or says why there is nothing. What was shown stays while the daemon is away.
+// same tells what is the same for people from what only stands in the same place.
+const same = (e) => e.tagName + (e.getAttribute('href') ?? e.getAttribute('aria-label') ?? (/^(BUTTON|SUMMARY)$/.test(e.tagName) ? e.textContent : ''))
+const alike = (box, e) => [...box.querySelectorAll(e.tagName)].filter((o) => same(o) === same(e))
+
+// redraw fills a box again and throws nobody out: the focus, what is open and how far is scrolled stay, and so does what is
+// selected or held down, for as long as it is.
+export function redraw(box, ...content) {
+	const fresh = flat(content).map((c) => (c instanceof Node ? c : document.createTextNode(c)))
+	if (fresh.length === box.childNodes.length && fresh.every((n, i) => n === box.childNodes[i] || n.isEqualNode(box.childNodes[i]))) return
+	const chosen = getSelection()
+	if (box.drawnAt === location.href && (box.querySelector(':active') || (!chosen.isCollapsed && box.contains(chosen.anchorNode)))) return
+	box.drawnAt = location.href
+	const at = box.contains(document.activeElement) && document.activeElement
+	const [nth, place] = at ? [alike(box, at).indexOf(at), [...box.querySelectorAll(at.tagName)].indexOf(at)] : []
+	const open = [...box.querySelectorAll('details > summary')].map((s) => [s, alike(box, s).indexOf(s), s.parentNode.open])
+	const moved = [...box.querySelectorAll('.scroll, .tall')].map((e, i) => [i, e.scrollLeft, e.scrollTop]).filter((m) => m[1] || m[2])
+	fill(box, ...fresh)
+	for (const [s, i, is] of open) {
+		const now = alike(box, s)[i]
+		if (now) now.parentNode.open = is
+	}
+	for (const [i, left, top] of moved) box.querySelectorAll('.scroll, .tall')[i]?.scrollTo(left, top)
+	if (at) (alike(box, at)[nth] ?? box.querySelectorAll(at.tagName)[place])?.focus({ preventScroll: true })
+}
+
+// show fills a box with what make gives, or says why there is nothing, and tries again where that may pass. What was shown stays
+// while the daemon is away.
 export async function show(box, signal, make) {
+	clearTimeout(box.again)
 	try {
 		const content = await make()
-		if (!signal.aborted && content !== undefined) fill(box, content)
+		if (!signal.aborted && content !== undefined) redraw(box, content)
 	} catch (err) {
-		if (signal.aborted || (err.status === 0 && !box.querySelector('.loading'))) return
+		if (signal.aborted) return
 		if (err.status === undefined) console.error(err)
-		fill(box, failure(err, () => show(box, signal, make)))
+		const again = () => signal.aborted || show(box, signal, make)
+		if (err.status === 0 || err.status >= 500) box.again = setTimeout(again, 5000)
+		if (err.status !== 0 || box.querySelector('.loading, .state.bad')) redraw(box, failure(err, again))
 	}
 }
 
@@ -140,16 +169,15 @@ export function copyable(text) {
 	return h('span.copyable', h('code', text), b)
 }
 
-// until counts down to a time, until the signal ends it.
-export function until(iso, signal, over = 'due now') {
+// until counts down to a time, for as long as it is shown.
+export function until(iso, over = 'due now') {
 	const el = h('time', { datetime: iso, title: utc(iso) })
 	const tick = () => {
 		const s = (new Date(iso) - Date.now()) / 1000
 		setText(el, s > 0 ? `in ${span(Math.ceil(s))}` : over)
 	}
 	tick()
-	const timer = setInterval(tick, 1000)
-	signal.addEventListener('abort', () => clearInterval(timer))
+	const timer = setInterval(() => (el.isConnected ? tick() : clearInterval(timer)), 1000)
 	return el
 }
 

@@ -12,16 +12,20 @@ const words = {
 	},
 	cancel: {
 		title: 'Cancel pending attempts', ask: (n) => `${plural(n, 'pending attempt')} will be called off.`, none: 'No pending attempt matches.', yes: 'Call them off', done: 'cancelled', skipped: 'no longer pending', cls: 'primary.danger',
-		by: ['rule', 'endpoint', 'type'],
+		by: ['rule', 'webhook', 'endpoint', 'type', 'kind', 'q'],
 		note: 'Their deliveries end as failed, of kind cancelled. They can be sent again later.',
 	},
 }
+
+// What filters of lists are called where they do not apply: outcomes that have been are no attempts to come.
+const unlike = { from: 'time', to: 'time', outcome: 'outcome' }
 
 // bulk asks for a count of what the filters take, and does it when confirmed. It resolves with whether anything was done.
 export function bulk(act, asked) {
 	const w = words[act]
 	const filter = {}
 	for (const k of w.by) if (asked[k]) filter[k] = ['from', 'to', 'q'].includes(k) ? asked[k] : [asked[k]]
+	const left = Object.keys(asked).filter((k) => !w.by.includes(k) && unlike[k])
 	const taken = Object.entries(filter).map(([k, v]) => h('li', h('span.muted', `${k}: `), h('code', String(v))))
 
 	return dialog(w.title, (close) => {
@@ -30,7 +34,7 @@ export function bulk(act, asked) {
 		const count = async () => {
 			try {
 				const c = await post('/operations', { action: act, filter })
-				fill(box, h('p', h('strong', c.count ? w.ask(c.count) : w.none)), taken.length ? h('ul.plain', taken) : h('p.muted', 'No filter is set: all of them are taken.'), c.count > 0 && h('p', h('small', w.note)))
+				fill(box, h('p', h('strong', c.count ? w.ask(c.count) : w.none)), taken.length ? h('ul.plain', taken) : h('p.muted', 'No filter is set: all of them are taken.'), left.length > 0 && act === 'cancel' && h('p.warntext', `The filter by ${[...new Set(left.map((k) => unlike[k]))].join(' and ')} does not apply to attempts to come.`), c.count > 0 && h('p', h('small', w.note)))
 				if (!c.count) return
 				foot.append(btn(`${w.yes} (${num(c.count)})`, () => run(c), w.cls))
 				foot.lastChild.focus()

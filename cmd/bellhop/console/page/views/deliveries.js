@@ -41,6 +41,7 @@ export function view({ root, query, signal, title, session, go }) {
 	let held = false
 	let next = ''
 	let connected = false
+	let followed = false // a stream was opened, which goes on by itself
 	let loaded = false
 
 	const set = (more) => go('/deliveries' + address({ ...asked, ...more }))
@@ -96,6 +97,7 @@ export function view({ root, query, signal, title, session, go }) {
 		status()
 	}
 	const come = (ac) => ({
+		after: () => waiting.at(-1)?.seq ?? shown[0]?.seq,
 		state: (up) => {
 			connected = up
 			status()
@@ -127,12 +129,14 @@ export function view({ root, query, signal, title, session, go }) {
 	const restart = () => {
 		load.abort()
 		const ac = (load = new AbortController())
+		shown = []
 		waiting = []
 		skipped = 0
-		connected = loaded = false
+		connected = loaded = followed = false
 		status()
 		return show(place, ac.signal, async () => {
-			if (follows() && !connected) {
+			if (follows() && !followed) {
+				followed = true
 				// The list is asked for once the stream is open: between the two nothing is missed.
 				const { from, ...rest } = asked
 				await Promise.race([new Promise((resolve) => setTimeout(resolve, 700)), new Promise((resolve) => {

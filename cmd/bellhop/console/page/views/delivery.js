@@ -2,7 +2,7 @@
 import { getExact, post, stream } from '../lib/api.js'
 import { fill, h } from '../lib/dom.js'
 import { bytes, ms, span } from '../lib/format.js'
-import { action, badge, confirm, copyable, empty, facts, head, hook, link, loading, notice, panel, reason, show, time, until } from '../lib/ui.js'
+import { action, badge, confirm, copyable, empty, facts, head, hook, link, loading, notice, panel, reason, redraw, show, time, until } from '../lib/ui.js'
 import { states } from '../lib/words.js'
 
 export function view({ root, params: { id }, signal, title, session }) {
@@ -11,7 +11,6 @@ export function view({ root, params: { id }, signal, title, session }) {
 	const top = h('div', head('Delivery', { crumb }))
 	const box = h('div.view', loading(14))
 	fill(root, top, box)
-	let round = new AbortController()
 	let timer
 	let turn = 0
 	let newest = 0 // the sequence of an outcome that is known to be there
@@ -25,16 +24,11 @@ export function view({ root, params: { id }, signal, title, session }) {
 		if (!d) return h('section.panel', empty('No such delivery', 'Nothing is kept under this id. Outcomes are kept for as long as their stream keeps them.'))
 		// An answer that a later one has overtaken is not drawn.
 		if (mine !== turn || signal.aborted) return undefined
-		round.abort()
-		round = new AbortController()
 		// The stream tells of the next outcome, a moment before the list has it; the rest is for when it cannot.
 		timer = setTimeout(load, d.outcomes.at(-1)?.seq < newest ? 200 : 5000)
 		return draw(d)
 	})
-	signal.addEventListener('abort', () => {
-		clearTimeout(timer)
-		round.abort()
-	})
+	signal.addEventListener('abort', () => clearTimeout(timer))
 
 	const again = () => action('Send again', async () => {
 		if (!(await confirm('Send this delivery again?', 'A new run under the same webhook-id: the body as it was first rendered, to the endpoint and with the headers and secrets now in force.', 'Send again'))) return
@@ -52,9 +46,9 @@ export function view({ root, params: { id }, signal, title, session }) {
 		const last = d.outcomes.at(-1)
 		const about = last ?? d.pending
 		title(`${about.event_type} to ${about.rule}/${about.webhook}`)
-		fill(top, head([about.event_type, h('span.muted', ' to '), hook(about)], { crumb, note: last && badge(last.outcome), end: session.can_write && [d.can_cancel && cancel(), d.can_retry && again()] }))
+		redraw(top, head([about.event_type, h('span.muted', ' to '), hook(about)], { crumb, note: last && badge(last.outcome), end: session.can_write && [d.can_cancel && cancel(), d.can_retry && again()] }))
 		return [
-			d.pending && next(d.pending, round.signal),
+			d.pending && next(d.pending),
 			h('section.panel', { 'aria-label': 'About' }, facts(
 				['Delivery', copyable(id)],
 				['Event', copyable(about.event_id), h('br'), link(`/deliveries?q=${encodeURIComponent(about.event_id)}`, 'All it has caused')],
@@ -69,16 +63,23 @@ export function view({ root, params: { id }, signal, title, session }) {
 	}
 
 	load()
-	stream('/deliveries/stream', { q: id, stats: 'false' }, { outcome: (o) => {
-		newest = o.seq
-		load()
-	} }, signal)
+	let broken = false
+	stream('/deliveries/stream', { q: id, stats: 'false' }, {
+		state: (up) => {
+			if (up && broken) load()
+			broken = !up
+		},
+		outcome: (o) => {
+			newest = o.seq
+			load()
+		},
+	}, signal)
 }
 
 // next says what is to come.
-function next(p, signal) {
+function next(p) {
 	return h('section.panel.next', { 'aria-label': 'Next attempt' },
-		h('div', h('span.muted', `Next: attempt ${p.attempt} of ${p.max_attempts}`), h('strong', p.due ? until(p.due, signal) : states[p.state])),
+		h('div', h('span.muted', `Next: attempt ${p.attempt} of ${p.max_attempts}`), h('strong', p.due ? until(p.due) : states[p.state])),
 		h('div.muted', [p.due && time(p.due), p.state !== 'scheduled' && ` ${states[p.state]}`, p.error && `, after ${p.error.message}`]))
 }
 
@@ -94,10 +95,17 @@ function attempts(outcomes) {
 				h('div.line', badge(o.outcome), h('strong', `Attempt ${o.attempt}`), time(o.started_at ?? o.at, true), gap > 0.05 && h('span.muted', `${gap < 60 ? gap.toFixed(1) + ' s' : span(gap)} after the one before`),
 					h('span.end', o.status !== undefined && h('b', String(o.status)), o.duration_ms !== undefined && ms(o.duration_ms), h('span.muted', o.node))),
 				o.error && h('p', reason(o.error)),
+				before && changed(before, o),
 				o.next_attempt_at && !outcomes[i + 1] && h('p.muted', 'Next attempt at ', time(o.next_attempt_at, true)),
 				o.response?.body && h('details', { open: o.outcome !== 'delivered' }, h('summary', `Response${o.response.truncated ? ', its beginning' : ''}`), h('pre.sunken.wrap.tall', { tabindex: '0' }, o.response.body))),
 		]
 	}))
+}
+
+// changed says where an attempt went another way than the one before: a retry goes by the rules in force when it goes out.
+function changed(before, o) {
+	const other = [o.endpoint !== before.endpoint && ['to ', h('code', o.endpoint)], o.rules_version !== before.rules_version && ['by rules ', link(`/versions?to=${o.rules_version}`, h('code', o.rules_version))]].filter(Boolean)
+	return other.length > 0 && h('p.muted', 'Went ', other.flatMap((part, i) => (i ? [', ', ...part] : part)))
 }
 
 // form shows a form-encoded body by its parameters.

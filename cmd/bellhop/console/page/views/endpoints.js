@@ -17,7 +17,6 @@ function origin(url) {
 export function view({ root, signal, title, session }) {
 	title('Endpoints')
 	const place = h('div', loading(6))
-	let round = new AbortController()
 	fill(root, head('Endpoints'), panel('Lanes', h('small', 'In flight and queued: this daemon. Waiting and pauses: the whole cluster. Calls: 24 hours.'), place))
 
 	const hold = (l) => action(l.paused ? 'Resume' : 'Pause', async () => {
@@ -29,7 +28,7 @@ export function view({ root, signal, title, session }) {
 	const state = (l) => {
 		if (l.paused) return badge('bad', 'Paused')
 		if (!l.paused_until || new Date(l.paused_until) < Date.now()) return badge('ok', 'Open')
-		return [badge('warn', 'Held back'), h('span.sub', 'goes on ', until(l.paused_until, round.signal, 'now'))]
+		return [badge('warn', 'Held back'), h('span.sub', 'goes on ', until(l.paused_until, 'now'))]
 	}
 	const load = () => show(place, signal, async () => {
 		const [lanes, counts] = await Promise.all([get('/lanes', null, signal), get('/breakdown', { by: 'endpoint', from: '24h', limit: 1000 }, signal)])
@@ -39,9 +38,7 @@ export function view({ root, signal, title, session }) {
 			of.set(origin(i.value), { calls: c.calls + i.calls, errors: c.errors + i.errors })
 		}
 		// A button that is in use must not be replaced under the finger.
-		if (place.querySelector('button:is([aria-busy], :focus, :active)')) return undefined
-		round.abort()
-		round = new AbortController()
+		if (place.querySelector('button:is([aria-busy], :active)')) return undefined
 		if (!lanes.items.length) return empty('No endpoint has had work yet', 'A lane appears with the first delivery to its endpoint.')
 		return table('Lanes', ['Endpoint.wide', 'State', 'In flight', 'Queued.num', 'Waiting.num', 'Calls.num', 'Errors.num', 'Error rate.num', '~Do.num'], lanes.items.map((l) => {
 			const c = of.get(origin(l.endpoint)) ?? { calls: 0, errors: 0 }
@@ -50,5 +47,4 @@ export function view({ root, signal, title, session }) {
 		}), '.cards.hover')
 	})
 	every(2500, load, signal)
-	signal.addEventListener('abort', () => round.abort())
 }

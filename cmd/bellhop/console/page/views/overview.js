@@ -13,6 +13,14 @@ const lengths = { '1h': hour, '24h': 24 * hour, '7d': 168 * hour, all: 0 }
 const steps = { minute, hour, day: 24 * hour }
 const iso = (t) => new Date(Math.round(t / 1000) * 1000).toISOString().replace('.000', '')
 
+// stepFor is the finest step that is kept for so long.
+const stepFor = (from) => {
+	const age = Date.now() - from
+	return age < 47 * hour ? 'minute' : age < 89 * 24 * hour ? 'hour' : 'day'
+}
+// longFor is how long a bar is: more bars than can be told apart are gathered.
+const longFor = (from, to, step) => [minute, 5 * minute, 10 * minute, 30 * minute, hour, 6 * hour].find((l) => l >= steps[step] && (to - from) / l <= 180) ?? 24 * hour
+
 export function view({ root, query, signal, title, go }) {
 	title('Overview')
 	let since = Date.now() - hour // of the counts
@@ -38,7 +46,7 @@ export function view({ root, query, signal, title, go }) {
 
 	const top = widget(signal)
 	const at = h('small')
-	const box = h('div.chart', { role: 'img' })
+	const box = h('div.chart', { role: 'img', 'aria-label': 'Calls and errors over time' })
 	const legend = h('div.legend')
 	const rows = h('div')
 	const asTable = h('details', { ontoggle: () => tabulate() }, h('summary', 'The same as a table'), rows)
@@ -53,12 +61,16 @@ export function view({ root, query, signal, title, go }) {
 
 	const tell = (p, where) => fill(legend, h('span', h('i'), h('b', num(p.calls)), ' calls'), h('span.errors', h('i'), h('b', num(p.errors)), ' errors'), h('span', rate(p.errors, p.calls)), h('span', where))
 
+	// head says what the chart is of, as long before there is a chart as afterwards.
+	const head = ([from, to]) => {
+		const step = stepFor(from)
+		const long = longFor(from, to, step)
+		setText(at, `${when(iso(from))} to ${range.key ? 'now' : when(iso(to))}, a bar is ${span(long / 1000)}`)
+		return [step, long]
+	}
 	const course = async ([from, to]) => {
-		const age = Date.now() - from
-		const step = age < 47 * hour ? 'minute' : age < 89 * 24 * hour ? 'hour' : 'day'
+		const [step, long] = head([from, to])
 		const s = await get('/series', { from: iso(from), to: iso(to), step }, signal)
-		// More bars than can be told apart are gathered.
-		const long = [minute, 5 * minute, 10 * minute, 30 * minute, hour, 6 * hour].find((l) => l >= steps[step] && (to - from) / l <= 180) ?? 24 * hour
 		const bins = new Map()
 		for (const p of s.points) {
 			const begin = Math.floor(Date.parse(p.at) / long) * long
@@ -66,7 +78,6 @@ export function view({ root, query, signal, title, go }) {
 			bins.set(begin, { ...bin, calls: bin.calls + p.calls, errors: bin.errors + p.errors })
 		}
 		shown = Object.assign([...bins.values()], { sum: s.sum, long: long / 1000 })
-		setText(at, `${when(iso(from))} to ${range.key ? 'now' : when(iso(to))}, a bar is ${span(long / 1000)}`)
 		box.setAttribute('aria-label', `Calls and errors over time: ${num(s.sum.calls)} calls and ${num(s.sum.errors)} errors in this window`)
 		chart?.show(shown, shown.long)
 		tell(s.sum, 'in this window')
@@ -101,6 +112,7 @@ export function view({ root, query, signal, title, go }) {
 		const [from, to] = [Date.parse(q.get('from')), Date.parse(q.get('to'))]
 		range = to > from ? { from, to } : { key: q.get('window') in lengths ? q.get('window') : '1h' }
 		top.mark(range.key)
+		head(bounds())
 	}
 	take(query)
 	timeChart(box, signal, (from, to) => zoom(from * 1000, to * 1000), (i) => {
@@ -134,7 +146,7 @@ function drawLatency({ count, percentiles, buckets }) {
 }
 
 function drawKinds({ items }, w) {
-	const list = items.map((i) => [i.value, i.errors + (i.rejected ?? 0)]).filter((i) => i[1])
+	const list = items.map((i) => [i.value, i.errors + (i.rejected ?? 0)]).filter((i) => i[1]).sort((a, b) => b[1] - a[1])
 	if (!list.length) return empty('No errors', 'Nothing went wrong in this window.')
 	return bars(list.map(([k, n]) => [link(`/deliveries?kind=${k}&from=${w.from}${w.to && '&to=' + w.to}`, kinds[k] ?? k), n]), '.errors')
 }
@@ -142,9 +154,10 @@ function drawKinds({ items }, w) {
 function drawEndpoints({ items }, by) {
 	const list = items.filter((i) => i[by])
 	if (!list.length) return by === 'errors' ? empty('No endpoint had errors') : empty('No calls in this window', 'Endpoints appear with the first webhook that a rule sends.')
-	return table(`Endpoints with the most ${by}`, ['Endpoint.name', '~Share.meter', 'Calls.num', 'Errors.num', 'Error rate.num', 'p95.num'], list.map((i) => [
+	const order = by === 'errors' ? ['errors', 'calls'] : ['calls', 'errors']
+	return table(`Endpoints with the most ${by}`, ['Endpoint.name', '~Share.meter', ...order.map((k) => `${k[0].toUpperCase()}${k.slice(1)}.num`), 'Error rate.num', 'p95.num'], list.map((i) => [
 		i.value === '(other)' ? 'Others' : h('a', { href: `/deliveries?endpoint=${encodeURIComponent(i.value)}${by === 'errors' ? '&outcome=errors' : ''}`, title: i.value }, endpoint(i.value)),
-		bar(i[by], list[0][by], by === 'errors' ? '.errors' : ''), num(i.calls), num(i.errors), errorRate(i), ms(i.p95_ms)]))
+		bar(i[by], list[0][by], by === 'errors' ? '.errors' : ''), ...order.map((k) => num(i[k])), errorRate(i), ms(i.p95_ms)]))
 }
 
 function drawDue(p) {

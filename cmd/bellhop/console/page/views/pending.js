@@ -12,7 +12,6 @@ const columns = ['Due.nowrap', 'State', 'Event', 'Rule and webhook', 'Endpoint.w
 export function view({ root, query, signal, title, session, go }) {
 	title('Pending')
 	let asked = {}
-	let round = new AbortController()
 	const at = (more) => '/pending' + address({ ...asked, cursor: '', ...more })
 	const set = (more) => go(at(more))
 	const state = select([['', 'Any state'], ...Object.entries(states)], (v) => set({ state: v }))
@@ -28,21 +27,19 @@ export function view({ root, query, signal, title, session, go }) {
 
 	const count = (due) => {
 		const most = Math.max(1, ...due.map((d) => d.count))
-		fill(sums, due.map((d) => h('div', h('span.muted', dues[d.within] ?? d.within), h('b', num(d.count)), bar(d.count, most, '.warn'))))
+		fill(sums, due.map((d) => h('div', h('span.muted', dues[d.within] ?? d.within), h('b', d.count === null ? '–' : num(d.count)), bar(d.count, most, '.warn'))))
 	}
-	count(Object.keys(dues).map((within) => ({ within, count: 0 })))
+	count(Object.keys(dues).map((within) => ({ within, count: null })))
 
 	const load = () => show(place, signal, async () => {
 		const p = await get('/pending', asked, signal)
-		round.abort()
-		round = new AbortController()
 		count(p.due)
 		fill(foot, asked.cursor && h('a.button', { href: at() }, '« Soonest'),
 			h('span.muted', `${num(p.total)} in all${p.complete ? '' : '; not all were looked at, and the order is that of those that were'}`),
 			p.next && h('a.button', { href: at({ cursor: p.next }) }, 'Later ›'))
 		if (!p.items.length) return empty('Nothing is pending', 'Every delivery that matches is settled.')
 		return table('Attempts to come, soonest first', columns, p.items.map((i) => [
-			i.due ? [until(i.due, round.signal), h('span.sub', time(i.due))] : 'when there is room', badge(i.state === 'waiting' ? 'none' : 'warn', states[i.state]),
+			i.due ? [until(i.due), h('span.sub', time(i.due))] : 'when there is room', badge(i.state === 'waiting' ? 'none' : 'warn', states[i.state]),
 			link(`/deliveries/${i.delivery_id}`, i.event_type), hook(i), endpoint(i.endpoint), `${i.attempt} of ${i.max_attempts}`, i.error ? reason(i.error) : '',
 		]), '.cards.hover')
 	})
@@ -53,7 +50,6 @@ export function view({ root, query, signal, title, session, go }) {
 	}
 	take(query)
 	every(3000, load, signal)
-	signal.addEventListener('abort', () => round.abort())
 	return (q) => {
 		take(q)
 		load()

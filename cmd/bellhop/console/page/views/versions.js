@@ -1,9 +1,9 @@
 // Every accepted set of rules, and what changed between two.
-import { get, post } from '../lib/api.js'
+import { get, post, query as address } from '../lib/api.js'
 import { fill, h } from '../lib/dom.js'
 import { read } from '../lib/filters.js'
-import { plural } from '../lib/format.js'
-import { action, badge, confirm, empty, head, loading, notice, panel, show, table, time } from '../lib/ui.js'
+import { plural, when } from '../lib/format.js'
+import { action, badge, confirm, empty, field, head, loading, notice, options, panel, select, show, table, time } from '../lib/ui.js'
 
 export function view({ root, query, signal, title, session, go }) {
 	title('History of the rules')
@@ -11,7 +11,8 @@ export function view({ root, query, signal, title, session, go }) {
 	const list = h('div', loading(6))
 	const changed = h('div', loading(6))
 	const between = h('small')
-	fill(root, head('History of the rules'), h('div.cols', h('div.c5', panel('Versions', null, list)), h('div.c7', panel('What changed', between, changed))))
+	const base = select([], (v) => go('/versions' + address({ ...asked, from: v })))
+	fill(root, head('History of the rules'), h('div.cols', h('div.c5', panel('Versions', null, list)), h('div.c7', panel('What changed', between, h('div.pad', field('Compared with', base)), changed))))
 
 	const back = (n) => action('Put back', async () => {
 		if (!(await confirm(`Put version ${n} back in force?`, 'On this daemon, until its rule files next change. It survives a restart.', 'Put back', '.danger'))) return
@@ -24,9 +25,11 @@ export function view({ root, query, signal, title, session, go }) {
 		show(list, signal, async () => {
 			const { items } = await get('/rules/versions', null, signal)
 			if (!items.length) return empty('No version yet')
+			fill(base, options([['', 'The version before it'], ...items.map((v) => [String(v.number), `Version ${v.number}, in force from ${when(v.at)}`])]))
+			base.value = asked.from ?? ''
 			const chosen = items.find((v) => (asked.to ? String(v.number) === asked.to || v.digest === asked.to : v.current))
 			return table('Versions, newest first', ['Version', 'In force from', 'Holds', '~Do.num'], items.map((v) => [
-				h('a', { href: `/versions?to=${v.number}`, title: v.digest, 'aria-current': v === chosen ? 'true' : null }, `Version ${v.number}`),
+				h('a', { href: '/versions' + address({ from: asked.from, to: v.number }), title: v.digest, 'aria-current': v === chosen ? 'true' : null }, `Version ${v.number}`),
 				[time(v.at), h('span.sub', v.of ? `version ${v.of} put back` : v.origin)], [plural(v.rules, 'rule'), h('span.sub', plural(v.webhooks, 'webhook'))],
 				v.current ? badge('ok', 'In force') : session.can_write && back(v.number),
 			]), '.hover')
