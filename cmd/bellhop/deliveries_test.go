@@ -483,7 +483,11 @@ func TestAboutTheDaemon(t *testing.T) {
 	w.publish("course.completed", "e-1", ann)
 	w.list("", 1)
 	var status api.Status
-	w.get(api.StatusPath, &status)
+	// It is listed before it is counted.
+	w.until("it is counted", func() bool {
+		w.get(api.StatusPath, &status)
+		return status.Projection.Lag == 0
+	})
 	if !status.Ready || status.Node != "works" || !status.Bus.Connected || status.Projection.Sequence != 1 || status.Projection.Indexed != 1 || status.Store.Size == 0 {
 		t.Errorf("status = %+v", status)
 	}
