@@ -87,11 +87,20 @@ func (b *body) chunks() error {
 			return errChunk
 		}
 	}
-	// Trailers say nothing here, but the next response begins behind them.
-	for {
+	// Trailers say nothing here, but the next response begins behind them: what is no trailer puts the place in doubt.
+	for first := true; ; first = false {
 		line, err := b.r.line()
 		if err != nil || len(line) == 0 {
 			return err
+		}
+		if first && isSpace(line[0]) {
+			return errMalformed
+		}
+		if line, err = b.r.unfold(line); err != nil {
+			return err
+		}
+		if _, _, ok := splitField(line); !ok {
+			return errMalformed
 		}
 	}
 }

@@ -100,24 +100,33 @@ func (p *headParser) statusLine(line []byte) bool {
 	return p.h.status >= 100
 }
 
-// field reads one header. Only the few that say where the body ends, whether the connection goes on, and when to come
-// again are looked into; all have to have a header's form.
-func (p *headParser) field(line []byte) bool {
+// splitField splits a header, or a trailer, where it has the form of one.
+func splitField(line []byte) (name, value []byte, ok bool) {
 	i := bytes.IndexByte(line, ':')
 	if i <= 0 {
-		return false
+		return nil, nil, false
 	}
-	name, value := line[:i], trimSpace(line[i+1:])
+	name, value = line[:i], trimSpace(line[i+1:])
 	for _, c := range name {
 		// A space before the colon makes another header of it, as in net/http: it is not the one it looks like.
 		if !tokenChars.has(c) && c != ' ' {
-			return false
+			return nil, nil, false
 		}
 	}
 	for _, c := range value {
 		if !isValueByte(c) {
-			return false
+			return nil, nil, false
 		}
+	}
+	return name, value, true
+}
+
+// field reads one header. Only the few that say where the body ends, whether the connection goes on, and when to come
+// again are looked into; all have to have a header's form.
+func (p *headParser) field(line []byte) bool {
+	name, value, ok := splitField(line)
+	if !ok {
+		return false
 	}
 	switch len(name) {
 	case len("Connection"):
