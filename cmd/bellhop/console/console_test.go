@@ -249,22 +249,3 @@ func TestSocket(t *testing.T) {
 		}
 	}
 }
-
-func TestSlowHeadersAreCut(t *testing.T) {
-	s, _ := open(t, nil)
-	c, err := net.Dial("tcp", strings.TrimPrefix(s.URL(), "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("a", 64<<10)); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := io.ReadAll(c)
-	if !strings.Contains(string(answer), "431") && err != nil {
-		t.Errorf("64 KiB of header got %q, %v, want 431 or a cut", answer, err)
-	}
-}
