@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -183,6 +184,37 @@ func TestPostCallsWhatIsAllowed(t *testing.T) {
 		wantErr(t, "Post to "+tt.host+" where "+tt.allow+" is allowed", res, kind, "")
 		if got := strings.Join(world.dialled, " "); got != tt.dialled {
 			t.Errorf("for %s where %s is allowed %q is dialled, want %q", tt.host, tt.allow, got, tt.dialled)
+		}
+	}
+}
+
+// A connection that net/http makes anew, as it does for HTTP/2, is checked as the first one was: the name may have changed.
+func TestPostChecksConnectionsMadeAnew(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		s, pool := newTLSServer(t, http2, func(http.ResponseWriter, *http.Request) {})
+		world := &outside{answers: []string{"127.0.0.1", "10.0.0.1"}}
+		dials := 0
+		c := newClient(t, ClientOptions{RootCAs: pool, Lookup: world.lookup, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials++; dials > 1 {
+				return world.dial(ctx, network, addr)
+			}
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}})
+		_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+		target := "https://example.com:" + port + "/"
+		wantOK(t, fmt.Sprintf("Post to a name that is loopback, HTTP/2 %v", http2), post(t, c, target))
+		s.CloseClientConnections()
+		c.Close() // of what is idle
+		var res Response
+		for range 100 {
+			// The first may find out that the connection is gone.
+			if res = post(t, c, target); res.Err == nil || res.Err.Kind != delivery.KindNetwork {
+				break
+			}
+		}
+		wantErr(t, fmt.Sprintf("Post to the name once it is private, HTTP/2 %v", http2), res, delivery.KindBlocked, "address 10.0.0.1")
+		if len(world.dialled) > 0 {
+			t.Errorf("%q was dialled", world.dialled)
 		}
 	}
 }
