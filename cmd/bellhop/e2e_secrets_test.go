@@ -129,7 +129,7 @@ func secretsNowhere(w *world) {
 		maps.Copy(secrets, more)
 	}
 	secrets["CRLF"] = "crlf-s3cret" // a line of it would tell as well
-	env := []string{"GOTRACEBACK=all", "GODEBUG=netdns=go", "BELLHOP_NATS__USER=bellhop"}
+	env := []string{"GOTRACEBACK=all", "GODEBUG=netdns=go"}
 	for _, of := range []planted{named, refused} {
 		for name, value := range of {
 			env = append(env, "BELLHOP_SECRET_"+name+"="+value)
@@ -197,7 +197,7 @@ func secretsNowhere(w *world) {
 
 	// The daemon, its own server asking for a password.
 	flags := []string{"--log.level", "debug", "--delivery.initial_delay", "200ms"}
-	daemonEnv := slices.Clone(env)
+	daemonEnv := append(slices.Clone(env), "BELLHOP_NATS__USER=bellhop")
 	for name, value := range settings {
 		daemonEnv = append(daemonEnv, "BELLHOP_"+name+"="+value)
 	}
@@ -283,12 +283,16 @@ rules:
 	w.everyAnswer(d, secrets, settings)
 	w.write(broken, "rules:\n  - {name: x, on: a.b, webhooks: [{endpoint: \"https://crm.example.com/\", headers: {A: \"literal-s3cret}}]}\n")
 	loadErrors("2")
+	if err := os.Remove(broken); err != nil {
+		w.Fatal(err)
+	}
 
 	// Operations by hand.
+	const elsewhere = "http://me:token-s3cret@127.0.0.1:1"
 	pendingID, failedID := w.idOf(outcomes, "waiting"), w.idOf(outcomes, "refused")
 	w.write(filepath.Join(w.dir, "event.json"), `{"x":"1"}`)
 	for _, args := range [][]string{
-		{"rules", "list"}, {"rules", "list", "-o", "json"}, {"rules", "show", "failing"}, {"rules", "show", "whole", "-o", "json"}, {"rules", "history", "-o", "json"}, {"rules", "diff"},
+		{"rules", "list"}, {"rules", "list", "-o", "json"}, {"rules", "show", "failing"}, {"rules", "show", "whole", "-o", "json"}, {"rules", "history", "-o", "json"},
 		{"rules", "test", "--event", "event.json", "--type", "way.failing"}, {"rules", "test", "--event", "event.json", "--type", "way.whole", "-o", "json"},
 		{"rules", "backtest", "--since", "1h"}, {"rules", "backtest", "--since", "1h", "-o", "json"},
 		{"deliveries", "list"}, {"deliveries", "list", "-o", "json", "--limit", "100"}, {"deliveries", "show", failedID}, {"deliveries", "show", failedID, "-o", "json"},
@@ -296,11 +300,13 @@ rules:
 		{"lanes", "list"}, {"lanes", "list", "-o", "json"}, {"lanes", "pause", "http://${HOST}.localhost:" + port}, {"lanes", "list"},
 		{"lanes", "resume", "http://${HOST}.localhost:" + port}, {"lanes", "list"},
 		{"deliveries", "retry", failedID}, {"deliveries", "cancel", pendingID},
-		{"rules", "rollback", "1"}, {"config", "show"}, {"config", "show", "-o", "json"}, {"config", "check"}, {"events", "publish", "--type", "a.b", "event.json"},
-		{"lanes", "list", "--address", d.console, "--token", secrets["a token"]}, {"lanes", "list", "--address", "http://me:token-s3cret@127.0.0.1:1"},
+		{"rules", "rollback", "1"}, {"rules", "diff", "1", "1"}, {"rules", "diff", "1", "1", "-o", "json"}, {"config", "show"}, {"config", "show", "-o", "json"}, {"config", "check"}, {"events", "publish", "--type", "a.b", "event.json"},
+		{"lanes", "list", "--address", d.console, "--token", secrets["a token"]}, {"lanes", "list", "--address", elsewhere},
 		{"deliveries", "list", "--address", d.console},
 	} {
-		run(append(args, listen...)...)
+		if out := run(append(args, listen...)...); strings.Contains(out, "bellhop: ") != (args[len(args)-1] == elsewhere || slices.Contains(args, secrets["a token"])) {
+			w.Errorf("bellhop %q says %s", args, out)
+		}
 	}
 	w.outcomes(want+2, 10*time.Second)
 	w.everyAnswer(d, secrets, settings)
@@ -440,24 +446,28 @@ func (w *world) othersFail(launch launcher, run func(...string) string, secrets 
 		w.Fatal(err)
 	}
 	at := "nats://" + w.nats
-	for name, c := range map[string]struct{ env, args []string }{
-		"another password":          {[]string{"BELLHOP_NATS__PASSWORD=wrong-s3cret"}, []string{"--nats.url", at}},
-		"another password in a URL": {nil, []string{"--nats.url", "nats://bellhop:wrong-s3cret@" + w.nats}},
-		"a token":                   {[]string{"BELLHOP_NATS__TOKEN=token-s3cret", "BELLHOP_NATS__USER="}, []string{"--nats.url", at}},
-		"a token in a URL":          {[]string{"BELLHOP_NATS__USER="}, []string{"--nats.url", "nats://token-s3cret@" + w.nats}},
-		"a URL that is none":        {nil, []string{"--nats.url", "nats://bellhop:wrong-s3cret@127.0.0.1:port"}},
-		"a URL with another scheme": {nil, []string{"--nats.url", "http://bellhop:wrong-s3cret@127.0.0.1:1"}},
-		"credentials":               {[]string{"BELLHOP_NATS__USER="}, []string{"--nats.url", at, "--nats.credentials", creds}},
-		"a seed":                    {[]string{"BELLHOP_NATS__USER="}, []string{"--nats.url", at, "--nats.nkey", nkey}},
-		"a seed as it is":           {[]string{"BELLHOP_NATS__USER="}, []string{"--nats.url", at, "--nats.nkey", seed}},
-		"a key of TLS":              {nil, []string{"--nats.url", "tls://" + w.nats, "--nats.tls.cert", cert, "--nats.tls.key", key}},
-		"a lane's key":              {nil, []string{"--delivery.lanes", `[{endpoint: "https://crm.example.com", tls: {cert: "` + cert + `", key: "` + key + `"}}]`}},
-		"a proxy that is none":      {nil, []string{"--delivery.proxy", "http://me:proxy-s3cret@127.0.0.1:port"}},
-		"a proxy of another kind":   {nil, []string{"--delivery.proxy", "ftp://me:proxy-s3cret@127.0.0.1:1"}},
+	for name, c := range map[string]struct {
+		env, args []string
+		says      string
+	}{
+		"another password":          {[]string{"BELLHOP_NATS__USER=bellhop", "BELLHOP_NATS__PASSWORD=wrong-s3cret"}, []string{"--nats.url", at}, "refused the credentials"},
+		"another password in a URL": {nil, []string{"--nats.url", "nats://bellhop:wrong-s3cret@" + w.nats}, "refused the credentials"},
+		"a token":                   {[]string{"BELLHOP_NATS__TOKEN=token-s3cret"}, []string{"--nats.url", at}, "refused the credentials"},
+		"a token in a URL":          {nil, []string{"--nats.url", "nats://token-s3cret@" + w.nats}, "refused the credentials"},
+		"a URL that is none":        {nil, []string{"--nats.url", "nats://bellhop:wrong-s3cret@127.0.0.1:port"}, "nats.url"},
+		"a URL with another scheme": {nil, []string{"--nats.url", "http://bellhop:wrong-s3cret@127.0.0.1:1"}, "nats.url"},
+		"credentials":               {nil, []string{"--nats.url", at, "--nats.credentials", creds}, ""},
+		"a seed":                    {nil, []string{"--nats.url", at, "--nats.nkey", nkey}, "nats.nkey"},
+		"a seed as it is":           {nil, []string{"--nats.url", at, "--nats.nkey", seed}, "nats.nkey"},
+		"a key of TLS":              {nil, []string{"--nats.url", "tls://" + w.nats, "--nats.tls.cert", cert, "--nats.tls.key", key}, ""},
+		"a lane's key":              {nil, []string{"--delivery.lanes", `[{endpoint: "https://crm.example.com", tls: {cert: "` + cert + `", key: "` + key + `"}}]`}, "key"},
+		"a proxy that is none":      {nil, []string{"--delivery.proxy", "http://me:proxy-s3cret@127.0.0.1:port"}, "delivery.proxy"},
+		"a proxy of another kind":   {nil, []string{"--delivery.proxy", "ftp://me:proxy-s3cret@127.0.0.1:1"}, "delivery.proxy"},
 	} {
 		d := launch(append(slices.Clone(env), c.env...), append(slices.Clone(base), c.args...)...)
-		if status := d.wait(20 * time.Second); status == 0 {
-			w.Errorf("a daemon with %s ended with status 0: %s", name, d.log())
+		status := d.wait(20 * time.Second)
+		if lines := strings.Split(d.log(), "\n"); status == 0 || !strings.Contains(d.log(), c.says) {
+			w.Errorf("a daemon with %s ended with status %d, %q, want an error with %q", name, status, lines[max(0, len(lines)-4):], c.says)
 		}
 		w.nowhere(secrets, "the log of a daemon with "+name, d.log())
 	}
@@ -486,7 +496,7 @@ func (w *world) otherByProxy(launch launcher, secrets planted, env []string, rul
 		w.Fatal(err)
 	}
 	w.write(filepath.Join(dir, "rules.yaml"), rules)
-	d := launch(append(slices.Clone(env), "BELLHOP_NATS__USER="), "--console.listen", "127.0.0.1:0", "--node", "node-b", "--secrets_dir", "secrets", "--data_dir", "data-b", "--rules", dir,
+	d := launch(env, "--console.listen", "127.0.0.1:0", "--node", "node-b", "--secrets_dir", "secrets", "--data_dir", "data-b", "--rules", dir,
 		"--log.level", "debug", "--delivery.allow_networks", "127.0.0.0/8", "--nats.url", "nats://bellhop:"+secrets["NATS__PASSWORD"]+"@"+w.nats, "--delivery.proxy", "http://me:proxy-s3cret@"+closed)
 	d.waitRunning()
 	w.until(20*time.Second, "the proxy has failed", func() bool {
