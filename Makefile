@@ -19,8 +19,9 @@ build: ## build bin/bellhop, one static binary
 run: build ## build, and run everything in one process
 	./bin/bellhop demo
 
-# What holds hostile input within bounds of time and memory, and reads thousands of damaged files, is built without -race.
-UNRACED := ./config ./dispatcher/rule ./store
+# What holds hostile input within bounds of time and memory, reads thousands of damaged files, or makes thousands of deliveries in
+# a bubble is built without -race.
+UNRACED := ./config ./dispatcher ./dispatcher/rule ./store
 test: ## run all tests with the race detector; goroutine leaks and broken stores fail them
 	$(GO) test -race -timeout 8m ./...
 	$(GO) test -timeout 8m $(UNRACED)
