@@ -173,7 +173,12 @@ func secretsNowhere(w *world) {
 	var rules strings.Builder
 	rules.WriteString("rules:\n")
 	for _, name := range slices.Sorted(maps.Keys(ways)) {
-		fmt.Fprintf(&rules, "  - name: %s\n    on: way.%s\n    webhooks:\n      - endpoint: %q\n        parameters: {a: \"@x\"}\n        timeout: 400ms\n        retries: 1\n", name, name, ways[name].endpoint)
+		timeout := "10s" // however busy the machine is
+		if ways[name].kind == "timeout" {
+			timeout = "400ms"
+		}
+		fmt.Fprintf(&rules, "  - name: %s\n    on: way.%s\n    webhooks:\n      - endpoint: %q\n        parameters: {a: \"@x\"}\n        timeout: %s\n        retries: 1\n",
+			name, name, ways[name].endpoint, timeout)
 		rules.WriteString("        headers: {Authorization: \"Bearer ${BEARER}\", X-Basic: \"Basic ${BASIC}\", X-Odd: \"${ODD}\", X-File: \"${file:header}\", X-Longer: \"${LONGER}\"}\n")
 		rules.WriteString("        secret: [\"${SIGN_NEW}\", \"${SIGN_OLD}\"]\n")
 	}
