@@ -19,13 +19,16 @@ build: ## build bin/bellhop, one static binary
 run: build ## build, and run everything in one process
 	./bin/bellhop demo
 
-# Tests of processes, servers and browsers wait more than they work: more of them run at a time than there are processors.
-PARALLEL ?= 4
+# Tests of processes, servers and browsers wait more than they work, so more of them run at a time than there are processors;
+# and they have the machine to themselves, for what they wait for comes in time.
+END_TO_END := ./cmd/bellhop
+PARALLEL   ?= 4
 # What holds hostile input within bounds of time and memory, reads thousands of damaged files, or makes thousands of deliveries in
 # a bubble is built without -race.
 UNRACED := ./config ./dispatcher ./dispatcher/rule ./store
 test: ## run all tests with the race detector; goroutine leaks and broken stores fail them
-	$(GO) test -race -parallel $(PARALLEL) -timeout 8m ./...
+	$(GO) test -race -timeout 8m $$($(GO) list ./... | grep -v '/cmd/bellhop$$')
+	$(GO) test -race -timeout 8m -parallel $(PARALLEL) $(END_TO_END)
 	$(GO) test -timeout 8m $(UNRACED)
 
 # Everything is killed, filled up, stopped and cut off under full load; ONLY=name runs one scenario, SOAK_SEED=n kills at other points.

@@ -266,6 +266,21 @@ func (w *tab) pressed(selector, text string, again int) {
 	}
 }
 
+// unfold opens details by their summary. Pressed twice it would be closed again, so each press waits for its effect.
+func (w *tab) unfold(summary string) {
+	w.Helper()
+	open := fmt.Sprintf(`[...document.querySelectorAll('summary')].some((e) => e.innerText.trim() === %s && e.parentNode.open)`, quotedJS(summary))
+	for range 3 {
+		w.pressed("summary", summary, 0)
+		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			if js[bool](w, open) {
+				return
+			}
+		}
+	}
+	w.Fatalf("%q does not unfold", summary)
+}
+
 // choose picks an option as a person does, by its text.
 func (w *tab) choose(label, option string) {
 	w.Helper()

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -313,7 +315,7 @@ type daemonProcess struct {
 func (d *daemonProcess) waitRunning() {
 	d.w.Helper()
 	var line struct{ Msg, Console string }
-	d.w.until(15*time.Second, "the daemon runs", func() bool {
+	d.w.until(time.Minute, "the daemon runs", func() bool {
 		select {
 		case <-d.exited:
 			d.w.Fatalf("the daemon ended with status %d:\n%s", d.status(), d.log())
@@ -323,7 +325,7 @@ func (d *daemonProcess) waitRunning() {
 		return ok && json.Unmarshal([]byte(text), &line) == nil
 	})
 	d.console = line.Console
-	d.w.until(10*time.Second, "the daemon is ready", func() bool {
+	d.w.until(time.Minute, "the daemon is ready", func() bool {
 		status, _ := d.get("/readyz")
 		return status == http.StatusOK
 	})
@@ -439,14 +441,19 @@ func (p *process) wait(within time.Duration) int {
 
 func (p *process) status() int { return p.cmd.ProcessState.ExitCode() }
 
+// freeAddr is an address that nothing listens on, for a server that stops and comes back. Its port is below those that the kernel
+// gives to connections (from 32768 on, Linux's default), so that none of them has it meanwhile.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000))))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // describe is for failures.

@@ -57,7 +57,7 @@ func overviewPage(_ pageWorld, tab *tab) {
 	tab.still("the overview")
 	tab.shot("overview")
 
-	tab.press("summary", "The same as a table")
+	tab.unfold("The same as a table")
 	tab.shows("details td", "82")
 	// Across the right half of the chart.
 	box := js[[]float64](tab, `(() => { const r = document.querySelector('.u-over').getBoundingClientRect(); return [r.x, r.y + r.height / 2, r.width] })()`)

@@ -11,9 +11,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,15 +24,19 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// freeAddress is an address where nobody listens.
+// freeAddress is an address that nothing listens on, for a server that stops and comes back. Its port is below those that the kernel
+// gives to connections (from 32768 on, Linux's default), so that none of them has it meanwhile.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("listen: %v", err)
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+mathrand.IntN(22_000))))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // certificate makes a key pair that is its own authority, for 127.0.0.1.
