@@ -8,7 +8,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -196,10 +195,6 @@ func TestEveryAnswerHasItsSecurityHeaders(t *testing.T) {
 // reliably, so the source is looked at.
 func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	files := token.NewFileSet()
-	packages, err := parser.ParseDir(files, ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	secret := func(e ast.Expr) (name string) {
 		ast.Inspect(e, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok {
@@ -213,27 +208,29 @@ func TestSecretsAreComparedInConstantTime(t *testing.T) {
 		return name
 	}
 	constant := 0
-	for _, p := range packages {
-		for file, f := range p.Files {
-			ast.Inspect(f, func(n ast.Node) bool {
-				switch n := n.(type) {
-				case *ast.BinaryExpr:
-					if empty, ok := n.Y.(*ast.BasicLit); n.Op != token.EQL && n.Op != token.NEQ || ok && empty.Value == `""` {
-						return true
-					}
-					if one, other := secret(n.X), secret(n.Y); (file == "access.go" || file == "session.go") && (one != "" || other != "") {
-						if call, ok := n.X.(*ast.CallExpr); !ok || !strings.HasSuffix(fmt.Sprint(call.Fun), "ConstantTimeCompare}") {
-							t.Errorf("%s compares %s%s by %s", files.Position(n.Pos()), one, other, n.Op)
-						}
-					}
-				case *ast.SelectorExpr:
-					if x, ok := n.X.(*ast.Ident); ok && (x.Name == "subtle" && n.Sel.Name == "ConstantTimeCompare" || x.Name == "hmac" && n.Sel.Name == "Equal") {
-						constant++
+	for _, file := range []string{"access.go", "session.go"} {
+		f, err := parser.ParseFile(files, file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BinaryExpr:
+				if empty, ok := n.Y.(*ast.BasicLit); n.Op != token.EQL && n.Op != token.NEQ || ok && empty.Value == `""` {
+					return true
+				}
+				if one, other := secret(n.X), secret(n.Y); one != "" || other != "" {
+					if call, ok := n.X.(*ast.CallExpr); !ok || !strings.HasSuffix(fmt.Sprint(call.Fun), "ConstantTimeCompare}") {
+						t.Errorf("%s compares %s%s by %s", files.Position(n.Pos()), one, other, n.Op)
 					}
 				}
-				return true
-			})
-		}
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && (x.Name == "subtle" && n.Sel.Name == "ConstantTimeCompare" || x.Name == "hmac" && n.Sel.Name == "Equal") {
+					constant++
+				}
+			}
+			return true
+		})
 	}
 	if constant < 2 {
 		t.Errorf("%d comparisons in constant time, want one of tokens and one of sessions", constant)
