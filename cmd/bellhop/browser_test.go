@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -213,14 +214,21 @@ func (w *tab) open(path string) {
 	w.holds("it has a heading", `!!document.querySelector('main h1, .widget')`)
 }
 
-// js evaluates an expression.
+// between matches what a browser answers while one document makes way for another.
+var between = regexp.MustCompile(`navigated or closed|context was destroyed|[Cc]annot find context|[Cc]ontext with (given|specified) id|uniqueContextId not found`)
+
+// js evaluates an expression, in the document that comes where one is just going.
 func js[T any](w *tab, expression string) T {
 	w.Helper()
-	v, err := chromedp.Run(w.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
-	if err != nil {
-		w.Fatalf("evaluate %s: %v", expression, err)
+	for end := time.Now().Add(patience); ; time.Sleep(30 * time.Millisecond) {
+		v, err := chromedp.Run(w.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+		if err == nil {
+			return v
+		}
+		if !between.MatchString(err.Error()) || time.Now().After(end) {
+			w.Fatalf("evaluate %s: %v", expression, err)
+		}
 	}
-	return v
 }
 
 // holds polls an expression until it is true.
