@@ -28,15 +28,17 @@ type gauges struct {
 	storeSize, storeIndexed                 *prometheus.Desc
 	lag, held, retries                      *prometheus.Desc
 
-	mu    sync.Mutex // one question to the bus at a time
-	asked time.Time
-	said  busSays
+	mu     sync.Mutex
+	asked  time.Time
+	said   busSays
+	answer chan struct{} // closed with the answer to the one question under way; nil: none is
 }
 
 // busSays is the bus's answer.
 type busSays struct {
-	stock   *bus.Stock // nil: no answer
-	results *bus.ResultsState
+	connected bool
+	stock     *bus.Stock // nil: no answer
+	results   *bus.ResultsState
 }
 
 func newGauges(d *daemon) *gauges {
@@ -85,11 +87,11 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		gauge(g.connected, 0)
 		return
 	}
-	gauge(g.connected, truth(d.bus.Connected()))
 	gauge(g.rules, float64(len(d.engine.Rules().Set.Rules)))
 	gauge(g.projectionStalled, truth(d.link.Counting() != nil))
 	d.engine.CollectLanes(out)
 	said := g.ask()
+	gauge(g.connected, truth(said.connected))
 	if r := said.results; r != nil {
 		gauge(g.projectionLag, float64(lagBehind(progress, *r)))
 	}
@@ -104,33 +106,55 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// ask asks the bus, unless somebody just has.
+// ask asks the bus, unless somebody just has or is at it. It waits no longer than gaugesWithin: a connection whose server is stuck
+// can block whoever uses it, whatever the deadline.
 func (g *gauges) ask() busSays {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.d.bus.Connected() {
-		return busSays{}
-	}
 	if time.Since(g.asked) < gaugesFor {
+		defer g.mu.Unlock()
 		return g.said
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), gaugesWithin)
-	defer cancel()
+	if g.answer == nil {
+		g.answer = make(chan struct{})
+		go g.question(g.answer)
+	}
+	answer := g.answer
+	g.mu.Unlock()
+	late := time.NewTimer(gaugesWithin)
+	defer late.Stop()
+	select {
+	case <-answer:
+	case <-late.C:
+		return busSays{}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.said
+}
+
+// question gets the bus's answer.
+func (g *gauges) question(answer chan struct{}) {
 	var said busSays
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if s, err := g.d.bus.Stock(ctx); err == nil {
-			said.stock = &s
-		}
-	})
-	wg.Go(func() {
-		if r, err := g.d.bus.Results(ctx); err == nil {
-			said.results = &r
-		}
-	})
-	wg.Wait()
-	g.said, g.asked = said, time.Now()
-	return said
+	if said.connected = g.d.bus.Connected(); said.connected {
+		ctx, cancel := context.WithTimeout(context.Background(), gaugesWithin)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if s, err := g.d.bus.Stock(ctx); err == nil {
+				said.stock = &s
+			}
+		})
+		wg.Go(func() {
+			if r, err := g.d.bus.Results(ctx); err == nil {
+				said.results = &r
+			}
+		})
+		wg.Wait()
+	}
+	g.mu.Lock()
+	g.said, g.asked, g.answer = said, time.Now(), nil
+	g.mu.Unlock()
+	close(answer)
 }
 
 func truth(is bool) float64 {
