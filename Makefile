@@ -22,7 +22,7 @@ run: build ## build, and run everything in one process
 # Tests of processes, servers and browsers wait more than they work, so more of them run at a time than there are processors;
 # and they have the machine to themselves, for what they wait for comes in time.
 END_TO_END := ./cmd/bellhop
-PARALLEL   ?= 4
+PARALLEL   ?= 3
 # What holds hostile input within bounds of time and memory, reads thousands of damaged files, or makes thousands of deliveries in
 # a bubble is built without -race.
 UNRACED := ./config ./dispatcher ./dispatcher/rule ./store

@@ -29,7 +29,7 @@ func TestBrowserManyOutcomes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
-	n, limit, rounds := 2000, 10*time.Second, 1
+	n, limit, rounds := 2000, time.Minute, 1
 	if text := os.Getenv(manyEnv); text != "" {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil || n < 1000 {
