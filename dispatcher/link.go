@@ -164,7 +164,7 @@ func (l *Link) renewOverdue(ctx context.Context) {
 			l.Log.Warn("scheduled again what the server should have handed out", zap.Int("attempts", n))
 		}
 		if err != nil && ctx.Err() == nil {
-			l.Log.Debug("trying again later", zap.Error(err))
+			l.Log.Warn("cannot look for attempts that the server has forgotten, trying again", zap.Error(err))
 		}
 	}
 }

@@ -32,9 +32,6 @@ func (b *Bus) Renew(ctx context.Context) (int, error) {
 		}
 		// What is scheduled again here comes behind the last one.
 		now, last := s.CachedInfo().TimeStamp, s.CachedInfo().State.LastSeq
-		if now.IsZero() {
-			now = time.Now()
-		}
 		for sound := 0; sound < overdueLook; {
 			m, err := s.GetMsg(ctx, b.overdueAt.Load()+1, jetstream.WithGetMsgSubject(b.top.atSubject("*")))
 			if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence > last {

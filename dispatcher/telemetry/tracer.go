@@ -164,7 +164,7 @@ func parent(c *trace.Context) otel.SpanContext {
 
 // Event is an event that begins a trace.
 type Event struct {
-	ID, Type, Subject, Stream string
+	ID, Type, Stream string
 }
 
 // Begin begins the trace of an event that brought none.
