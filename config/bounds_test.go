@@ -8,9 +8,10 @@ package config
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"bellhop/internal/testkit"
 )
 
 func TestParseRulesBoundsHostileTexts(t *testing.T) {
@@ -58,24 +59,14 @@ func TestParseRulesBoundsHostileTexts(t *testing.T) {
 		{"a huge file", strings.Repeat("#", maxFileSize+1), "at most 67108864"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			start := cpuTime(t)
+			start := testkit.CPUTime(t)
 			_, problems := parse(c.text)
 			if len(problems) == 0 || !strings.Contains(problems[0].Text, c.want) {
 				t.Errorf("problems are %.200s, want one with %q", lines(problems), c.want)
 			}
-			if d := cpuTime(t) - start; d > 30*time.Second {
+			if d := testkit.CPUTime(t) - start; d > 30*time.Second {
 				t.Errorf("took %s of the processor's time", d)
 			}
 		})
 	}
-}
-
-// cpuTime is what this process has used of the processors so far: unlike the clock's time it does not depend on what else they do.
-func cpuTime(t *testing.T) time.Duration {
-	t.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

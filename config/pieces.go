@@ -1,12 +1,11 @@
 package config
 
 import (
-	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"bellhop/dispatcher/rule"
+	"bellhop/internal/parallel"
 )
 
 // pieceSize is how many bytes of a file's rules are read together. Files up to this size are read as a whole.
@@ -45,7 +44,7 @@ func (s *shaper) pieces(f rule.SourceFile, size int) bool {
 	last := list[len(list)-1]
 	rules := make([]rule.RuleDef, last.first+last.count)
 	var failed atomic.Bool
-	parallel(len(list), func(i int) {
+	parallel.Each(len(list), func(i int) {
 		if failed.Load() {
 			return
 		}
@@ -169,18 +168,4 @@ func opensRules(line string) bool {
 	rest, ok := strings.CutPrefix(line, "rules:")
 	trimmed := strings.TrimLeft(rest, " ")
 	return ok && (trimmed == "" || trimmed[0] == '#' && trimmed != rest)
-}
-
-// parallel calls work for each of 0 to n-1, on all processors, and returns once every call has.
-func parallel(n int, work func(i int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				work(i)
-			}
-		})
-	}
-	wg.Wait()
 }

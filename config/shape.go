@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"bellhop/dispatcher/rule"
+	"bellhop/internal/parallel"
 )
 
 // The keys of rule files, in documentation order.
@@ -21,7 +22,7 @@ var (
 // whole: what can be read is in the definitions, what cannot is among the problems, in file order.
 func ParseRules(files []rule.SourceFile) (*rule.Definitions, []rule.Problem) {
 	read := make([]shaper, len(files))
-	parallel(len(files), func(i int) {
+	parallel.Each(len(files), func(i int) {
 		read[i].defs = &rule.Definitions{}
 		read[i].file(files[i])
 	})

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bellhop/internal/testkit"
 )
 
 // wireHeaders are the names of the headers that a request without extras has, in lower case.
@@ -196,7 +198,7 @@ func unreadableEvents(w *world) {
 }
 
 func failures(w *world) {
-	_, port, _ := net.SplitHostPort(freeAddr(w.T))
+	_, port, _ := net.SplitHostPort(testkit.FreeAddress(w.T))
 	w.rules(strings.ReplaceAll(`
 rules:
   - name: r

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"bellhop/internal/testkit"
 )
 
 const sigstop, sigcont = syscall.SIGSTOP, syscall.SIGCONT
@@ -324,7 +326,7 @@ func newCluster(w *world, n int) *cluster {
 	w.Helper()
 	c := &cluster{w: w, servers: make([]*process, n)}
 	for range n {
-		c.clients, c.routes = append(c.clients, freeAddr(w.T)), append(c.routes, freeAddr(w.T))
+		c.clients, c.routes = append(c.clients, testkit.FreeAddress(w.T)), append(c.routes, testkit.FreeAddress(w.T))
 	}
 	for i := range n {
 		c.start(i)

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +19,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"bellhop/internal/testkit"
 )
 
 // oldNATS is nats-server 2.9, the oldest that Bellhop works with, as Debian 12 packages it.
@@ -132,7 +132,7 @@ type world struct {
 // newWorld makes the folder, the receiver and, where it is not embedded, the server.
 func newWorld(t *testing.T, bin e2e, k kind) *world {
 	t.Helper()
-	w := &world{T: t, bin: bin, kind: k, dir: t.TempDir(), nats: freeAddr(t), to: newReceiver(t)}
+	w := &world{T: t, bin: bin, kind: k, dir: t.TempDir(), nats: testkit.FreeAddress(t), to: newReceiver(t)}
 	for _, sub := range []string{"rules", "secrets"} {
 		if err := os.Mkdir(filepath.Join(w.dir, sub), 0o700); err != nil {
 			t.Fatal(err)
@@ -159,7 +159,7 @@ func (w *world) startNATS(binary string, args ...string) {
 	w.Helper()
 	_, port, _ := net.SplitHostPort(w.nats)
 	if w.monitor == "" {
-		w.monitor = freeAddr(w.T)
+		w.monitor = testkit.FreeAddress(w.T)
 	}
 	_, monitor, _ := net.SplitHostPort(w.monitor)
 	cmd := exec.Command(binary, append([]string{"-a", "127.0.0.1", "-p", port, "-m", monitor, "-js", "-sd", filepath.Join(w.dir, "nats")}, args...)...)
@@ -440,21 +440,6 @@ func (p *process) wait(within time.Duration) int {
 }
 
 func (p *process) status() int { return p.cmd.ProcessState.ExitCode() }
-
-// freeAddr is an address that nothing listens on, for a server that stops and comes back. Its port is below those that the kernel
-// gives to connections (from 32768 on, Linux's default), so that none of them has it meanwhile.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000))))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
 
 // describe is for failures.
 func describe(v any) string {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"bellhop/internal/testkit"
 )
 
 // TestBrowserAccess signs in and out with a browser, as an operator, as a reader, and in a frame of another page.
@@ -16,7 +18,7 @@ func TestBrowserAccess(t *testing.T) {
 	}
 	t.Parallel()
 	b := newBrowser(t)
-	portal := freeAddr(t)
+	portal := testkit.FreeAddress(t)
 	w := newPageWorld(t, "BELLHOP_CONSOLE__TOKEN=operator-token", "BELLHOP_CONSOLE__READ_TOKEN=reader-token",
 		"BELLHOP_CONSOLE__WIDGET_TOKEN=widget-token", "BELLHOP_CONSOLE__EMBED_ORIGINS=http://"+portal)
 	w.publish("module.completed", 1)

@@ -19,6 +19,7 @@ import (
 
 	"bellhop/config"
 	"bellhop/dispatcher/bus"
+	"bellhop/internal/testkit"
 )
 
 // pageRules are what the page's tests run on: one that succeeds, one that is always refused for a while, one that fails at once
@@ -97,7 +98,7 @@ func newPageWorld(t *testing.T, environ ...string) pageWorld {
 	w.rules(pageRules)
 	loaded, err := config.Load(config.LoadOptions{File: w.file("bellhop.yaml", ""), Environ: append([]string{
 		"BELLHOP_DATA_DIR=" + filepath.Join(w.dir, "data"), "BELLHOP_RULES=" + rules, "BELLHOP_NODE=here", "BELLHOP_NATS__LISTEN=127.0.0.1:0",
-		"BELLHOP_CONSOLE__LISTEN=" + freeAddr(t), "BELLHOP_DELIVERY__ALLOW_NETWORKS=127.0.0.0/8", "BELLHOP_DELIVERY__INITIAL_DELAY=10m",
+		"BELLHOP_CONSOLE__LISTEN=" + testkit.FreeAddress(t), "BELLHOP_DELIVERY__ALLOW_NETWORKS=127.0.0.0/8", "BELLHOP_DELIVERY__INITIAL_DELAY=10m",
 		"BELLHOP_DELIVERY__TIMEOUT=3s", "BELLHOP_SHUTDOWN_TIMEOUT=3s",
 	}, environ...)})
 	if err != nil {

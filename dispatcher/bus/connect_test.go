@@ -11,33 +11,18 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-)
 
-// freeAddress is an address that nothing listens on, for a server that stops and comes back. Its port is below those that the kernel
-// gives to connections (from 32768 on, Linux's default), so that none of them has it meanwhile.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+mathrand.IntN(22_000))))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
+	"bellhop/internal/testkit"
+)
 
 // certificate makes a key pair that is its own authority, for 127.0.0.1.
 func certificate(t *testing.T) (pair tls.Certificate, ca string) {
@@ -101,7 +86,7 @@ func TestConnectErrorsNameWhatToMend(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.o.URL = "nats://" + freeAddress(t)
+			c.o.URL = "nats://" + testkit.FreeAddress(t)
 			if c.serve != nil {
 				c.o.URL = startWith(t, c.serve)
 			}
@@ -144,7 +129,7 @@ func TestConnectOverTLS(t *testing.T) {
 
 func TestConnectPersists(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := testkit.FreeAddress(t)
 	waiting := make(chan struct{})
 	var once atomic.Bool
 	o := Options{URL: "nats://" + address, Persist: true, Log: func(_ string, err error) {
@@ -176,7 +161,7 @@ func TestConnectPersists(t *testing.T) {
 
 func TestConnectPersistEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	if _, err := Connect(canceled(t), Options{URL: "nats://" + freeAddress(t), Persist: true}); !errors.Is(err, errEnded) {
+	if _, err := Connect(canceled(t), Options{URL: "nats://" + testkit.FreeAddress(t), Persist: true}); !errors.Is(err, errEnded) {
 		t.Errorf("Connect = %v, want the context's cause", err)
 	}
 }

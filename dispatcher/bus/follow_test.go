@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"bellhop/internal/testkit"
 )
 
 // follow follows in the background; what comes goes to the channel. It ends with the test.
@@ -84,7 +86,7 @@ func TestFollow(t *testing.T) {
 
 func TestFollowGoesOnOverARestart(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), testkit.FreeAddress(t)
 	s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
 	if err != nil {
 		t.Fatalf("StartServer: %v", err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"bellhop/internal/testkit"
 )
 
 func TestPublishTellsDuplicates(t *testing.T) {
@@ -109,7 +111,7 @@ func TestPassing(t *testing.T) {
 
 func TestChangedAfterTheServerWent(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), testkit.FreeAddress(t)
 	s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
 	if err != nil {
 		t.Fatalf("StartServer: %v", err)

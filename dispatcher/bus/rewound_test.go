@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"bellhop/internal/testkit"
 )
 
 // TestConsumerAheadOfItsStream: a server that loses what it had not written, by a full disk or a power cut, but has noted how far
@@ -21,7 +23,7 @@ func TestConsumerAheadOfItsStream(t *testing.T) {
 	} {
 		t.Run(tt.about, func(t *testing.T) {
 			t.Parallel()
-			dir, address := t.TempDir(), freeAddress(t)
+			dir, address := t.TempDir(), testkit.FreeAddress(t)
 			start := func() *Server {
 				s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
 				if err != nil {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"bellhop/internal/testkit"
 )
 
 // schedule schedules or ends the test.
@@ -164,7 +166,7 @@ func TestScheduledIDsListsAll(t *testing.T) {
 
 func TestScheduleSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), testkit.FreeAddress(t)
 	s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
 	if err != nil {
 		t.Fatalf("StartServer: %v", err)

@@ -9,9 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"bellhop/internal/testkit"
 )
 
 // The receiver of the benchmarks runs in a process of its own, this one started again: what it costs is not counted.
@@ -86,12 +87,6 @@ func startReceiver(b *testing.B) string {
 	return strings.TrimSpace(line)
 }
 
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // BenchmarkClients compares the two ways to POST, with 256 workers and one receiver.
 func BenchmarkClients(b *testing.B) {
 	const workers = 256
@@ -123,13 +118,13 @@ func BenchmarkClients(b *testing.B) {
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
-			before := cpuTime()
+			before := testkit.CPUTime(b)
 			for range b.N {
 				jobs <- struct{}{}
 			}
 			close(jobs)
 			wg.Wait()
-			b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(testkit.CPUTime(b)-before)/float64(b.N), "cpu-ns/op")
 		})
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"bellhop/config"
 	"bellhop/dispatcher/rule"
+	"bellhop/internal/testkit"
 )
 
 // TestLargeFilesAreBounded reads and compiles files that are large in many ways, sound and hostile, within bounds that a
@@ -59,11 +59,11 @@ func TestLargeFilesAreBounded(t *testing.T) {
 		runtime.GC()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		started := cpuTime(t)
+		started := testkit.CPUTime(t)
 		defs, shape := config.ParseRules([]rule.SourceFile{{Path: "a.yaml", Text: tt.text}})
 		_, meaning := rule.Compile(defs, rule.Options{Defaults: defaults, Secret: secrets})
 		problems := config.MergeProblems(defs.Files, shape, meaning)
-		took := cpuTime(t) - started
+		took := testkit.CPUTime(t) - started
 		runtime.ReadMemStats(&after)
 		errs, longest := 0, 0
 		for _, p := range problems {
@@ -99,13 +99,13 @@ func TestPatternsAreBounded(t *testing.T) {
 	} {
 		for field, want := range map[string]string{"long": tt.long, "short": tt.short} {
 			set := compiled(t, withFilter(fmt.Sprintf("{%s: {matches: '%s'}}", field, tt.pattern)))
-			started := cpuTime(t)
+			started := testkit.CPUTime(t)
 			v := verdict(t, set, e)
 			if v.Matched || !strings.Contains(v.Reason, want) {
 				t.Errorf("%s against the %s text: %.200s, want %q", tt.pattern, field, v.Reason, want)
 			}
 			// Far above what it takes on a slow machine, and far below what these take without bounds.
-			if took := cpuTime(t) - started; took > 30*time.Second {
+			if took := testkit.CPUTime(t) - started; took > 30*time.Second {
 				t.Errorf("%s against the %s text took %s", tt.pattern, field, took)
 			}
 		}
@@ -197,14 +197,4 @@ func TestWhenIsBounded(t *testing.T) {
 			t.Errorf("when: %.80s: matched %v, reason %.200q, want it ended by its budget", when, v.Matched, v.Reason)
 		}
 	}
-}
-
-// cpuTime is what this process has used of the processors so far: unlike the clock's time it does not depend on what else they do.
-func cpuTime(t *testing.T) time.Duration {
-	t.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

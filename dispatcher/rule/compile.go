@@ -2,12 +2,10 @@ package rule
 
 import (
 	"regexp"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"bellhop/dispatcher/event"
+	"bellhop/internal/parallel"
 )
 
 // compiler turns definitions into a set, collecting all that is wrong with them.
@@ -34,7 +32,7 @@ func Compile(d *Definitions, o Options) (*Set, []Problem) {
 	}
 	// The named filters are compiled: from here on they are only read.
 	parts := make([]*compiler, (len(d.Rules)+partSize-1)/partSize)
-	parallel(1+len(parts), func(i int) {
+	parallel.Each(1+len(parts), func(i int) {
 		if i == 0 {
 			set.Version = version(Canonical(d))
 			return
@@ -70,20 +68,6 @@ func newCompiler(d *Definitions, o Options, filters map[string]*namedFilter, lin
 	c := &compiler{defs: d, options: o, lines: lines, whens: map[string]*when{}}
 	c.filterCompiler = filterCompiler{problems: &c.problems, named: filters}
 	return c
-}
-
-// parallel calls work for each of 0 to n-1, on all processors, and returns once every call has.
-func parallel(n int, work func(i int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				work(i)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // compileFilters compiles the named filters. All names are known before the first is compiled: they may stand in any order.
