@@ -135,6 +135,9 @@ func (b *Bus) probe(ctx context.Context, persist bool) error {
 	}
 }
 
+// writeWithin bounds a write to the server. A connection that takes longer is given up and made anew.
+const writeWithin = 5 * time.Second
+
 func (b *Bus) options(o Options) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(o.Name),
@@ -145,6 +148,10 @@ func (b *Bus) options(o Options) ([]nats.Option, error) {
 		// A half-dead connection is noticed within 15 s rather than the default 4 minutes.
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
+		// A server that no longer reads blocks whoever writes, and with it whoever asks the connection anything, pings included:
+		// for a minute by default.
+		nats.FlusherTimeout(writeWithin),
+		nats.ReconnectOnFlusherError(),
 		// Nothing is buffered while the bus is away: what could not be published is published again by its owner.
 		nats.ReconnectBufSize(-1),
 		nats.RetryOnFailedConnect(false),
