@@ -145,6 +145,16 @@ func start(t *testing.T, b *memBus, p *poster, text string, change func(*Options
 
 func ok(int, endpoint.Request) endpoint.Response { return status(200) }
 
+// first answers the first attempt with one status, and those after it with another.
+func first(code, then int) func(int, endpoint.Request) endpoint.Response {
+	return func(n int, _ endpoint.Request) endpoint.Response {
+		if n == 1 {
+			return status(code)
+		}
+		return status(then)
+	}
+}
+
 func TestDeliversAnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, p := newMemBus(), &poster{answer: ok}
@@ -212,12 +222,7 @@ func TestWholeRetrySchedule(t *testing.T) {
 func TestSettlesNextAttemptThenOutcomeThenAck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newMemBus()
-		p := &poster{answer: func(n int, _ endpoint.Request) endpoint.Response {
-			if n == 1 {
-				return status(503)
-			}
-			return status(200)
-		}}
+		p := &poster{answer: first(503, 200)}
 		failures := map[string]int{"schedule": 3, "publish": 3, "ack": 2}
 		b.fail = func(what string) error {
 			if failures[what] > 0 {

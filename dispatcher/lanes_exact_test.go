@@ -5,13 +5,14 @@
 package dispatcher
 
 import (
-	"bellhop/dispatcher/delivery"
-	"bellhop/dispatcher/endpoint"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"bellhop/dispatcher/delivery"
+	"bellhop/dispatcher/endpoint"
 )
 
 // A lane's rate holds exactly, in every second and over ten: never one more, and never one less while something waits. Its

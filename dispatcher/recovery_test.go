@@ -320,12 +320,7 @@ rules:
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newMemBus()
-				p := &poster{answer: func(n int, _ endpoint.Request) endpoint.Response {
-					if n == 1 {
-						return status(502)
-					}
-					return status(204)
-				}}
+				p := &poster{answer: first(502, 204)}
 				r := start(t, b, p, oneRule, nil)
 				b.event("course.completed", `{"user":{"first_name":"Ann"}}`, named("a"))
 				time.Sleep(time.Second)

@@ -19,12 +19,7 @@ const traced = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 func TestTraceGoesOnWithoutExport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newMemBus()
-		p := &poster{answer: func(n int, _ endpoint.Request) endpoint.Response {
-			if n == 1 {
-				return status(503)
-			}
-			return status(200)
-		}}
+		p := &poster{answer: first(503, 200)}
 		r := start(t, b, p, oneRule, nil)
 		b.event("course.completed", `{"user":{"first_name":"Ada"}}`, map[string][]string{"traceparent": {traced}, "tracestate": {"rojo=1"}})
 		time.Sleep(10 * time.Second)

@@ -47,7 +47,7 @@ func TestUsage(t *testing.T) {
 // TestThroughput runs the real thing for a moment: every process, one short stretch of the loop and one of the daemon.
 func TestThroughput(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts processes")
 	}
 	dir := t.TempDir()
 	bellhop := filepath.Join(dir, "bellhop")

@@ -220,7 +220,7 @@ var between = regexp.MustCompile(`navigated or closed|context was destroyed|[Cc]
 // js evaluates an expression, in the document that comes where one is just going.
 func js[T any](w *tab, expression string) T {
 	w.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(30 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(30 * time.Millisecond) { // a poll's pause
 		v, err := chromedp.Run(w.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 		if err == nil {
 			return v
@@ -280,7 +280,7 @@ func (w *tab) unfold(summary string) {
 	open := fmt.Sprintf(`[...document.querySelectorAll('summary')].some((e) => e.innerText.trim() === %s && e.parentNode.open)`, quotedJS(summary))
 	for range 3 {
 		w.pressed("summary", summary, 0)
-		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // a poll's pause
 			if js[bool](w, open) {
 				return
 			}

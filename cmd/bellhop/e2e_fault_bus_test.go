@@ -152,7 +152,7 @@ func newSlowLink(w *world, to string, delay time.Duration) string {
 		wg.Go(func() {
 			defer to.Close()
 			for p := range line {
-				time.Sleep(time.Until(p.due))
+				time.Sleep(time.Until(p.due)) // the line's delay itself
 				if _, err := to.Write(p.data); err != nil {
 					from.Close()
 				}

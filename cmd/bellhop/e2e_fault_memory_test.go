@@ -231,7 +231,7 @@ func newHostile(w *world) map[string]string {
 				if _, err := c.Write([]byte{b}); err != nil {
 					return
 				}
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) // what makes this receiver hostile
 			}
 		},
 	}

@@ -24,7 +24,7 @@ var soak = os.Getenv("SOAK") != ""
 // twice.
 func TestFaults(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what kills processes")
 	}
 	if !soak {
 		t.Parallel()

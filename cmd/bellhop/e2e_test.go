@@ -42,7 +42,7 @@ type e2e struct{ bellhop, nats string }
 // signals. Each scenario has its own folder, server, receiver and daemon.
 func TestEndToEnd(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts processes")
 	}
 	t.Parallel()
 	bin := binaries(t)

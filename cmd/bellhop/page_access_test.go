@@ -14,7 +14,7 @@ import (
 // TestBrowserAccess signs in and out with a browser, as an operator, as a reader, and in a frame of another page.
 func TestBrowserAccess(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts a browser")
 	}
 	t.Parallel()
 	b := newBrowser(t)

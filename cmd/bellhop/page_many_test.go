@@ -27,7 +27,7 @@ const firstView = `(() => { const drawn = () => (%s) ? window.drawn = performanc
 // TestBrowserManyOutcomes opens pages on a stream with many outcomes, each in a browser that has nothing of them yet.
 func TestBrowserManyOutcomes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts a browser")
 	}
 	n, limit, rounds := 2000, time.Minute, 1
 	if text := os.Getenv(manyEnv); text != "" {

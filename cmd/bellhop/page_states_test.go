@@ -93,7 +93,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // TestBrowserStates looks at each page with nothing to show, while it waits, when it is refused, and without a connection.
 func TestBrowserStates(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts a browser")
 	}
 	t.Parallel()
 	b := newBrowser(t)
@@ -202,7 +202,7 @@ func TestBrowserStates(t *testing.T) {
 // TestBrowserKeepsPlace works with the keyboard, reads on, and looks away, while pages are drawn anew.
 func TestBrowserKeepsPlace(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts a browser")
 	}
 	t.Parallel()
 	b := newBrowser(t)

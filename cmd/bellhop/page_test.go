@@ -11,7 +11,7 @@ import (
 // TestBrowser looks at every page of the console with a browser, on a daemon with real traffic.
 func TestBrowser(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts a browser")
 	}
 	t.Parallel()
 	b := newBrowser(t)

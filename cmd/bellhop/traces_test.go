@@ -106,7 +106,7 @@ rules:
 // through another daemon's life, to a collector.
 func TestTraces(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("-short leaves out what starts processes")
 	}
 	t.Parallel()
 	bin := binaries(t)
