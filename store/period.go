@@ -6,6 +6,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"bellhop/dispatcher/delivery"
 )
 
 // Dimension is what counts are told apart by.
@@ -99,8 +101,39 @@ func (t *Tally) dimensions(fn func(Dimension, string)) {
 	each(ByKind, string(kindOf(t.Kind)))
 }
 
+// group is what a minute's outcomes of one sort come to.
+type group struct {
+	like Tally // at the minute's start
+	cell cell
+}
+
+// groups adds a batch up: outcomes that count to the same counters come by the thousand, and each has six of them in three periods.
+func groups(batch []Tally) []*group {
+	type alike struct {
+		minute                             int64
+		rule, webhook, endpoint, eventType string
+		kind                               delivery.Kind
+	}
+	var list []*group
+	have := map[alike]*group{}
+	for i := range batch {
+		t := &batch[i]
+		s := alike{t.Time.Unix() / 60, t.Rule, t.Webhook, t.Endpoint, t.EventType, t.Kind}
+		g := have[s]
+		if g == nil {
+			g = &group{like: *t}
+			g.like.Time = time.Unix(60*s.minute, 0).UTC()
+			have[s] = g
+			list = append(list, g)
+		}
+		g.cell.count(t)
+	}
+	return list
+}
+
 // addPeriods adds the outcomes to the counters of their minutes, hours and days, and forgets the periods that are too old.
 func addPeriods(p *bolt.Bucket, batch []Tally, now time.Time) error {
+	all := groups(batch)
 	for i := range periods {
 		pd := &periods[i]
 		b, err := p.CreateBucketIfNotExists(pd.bucket)
@@ -110,20 +143,19 @@ func addPeriods(p *bolt.Bucket, batch []Tally, now time.Time) error {
 		oldest := now.Add(-pd.keep)
 		cells := map[string]*cell{}
 		var key []byte
-		for i := range batch {
-			t := &batch[i]
-			start := t.Time.UTC().Truncate(pd.length)
+		for _, g := range all {
+			start := g.like.Time.Truncate(pd.length)
 			if start.Before(oldest) {
 				continue
 			}
-			t.dimensions(func(d Dimension, value string) {
+			g.like.dimensions(func(d Dimension, value string) {
 				key = appendPeriodKey(key[:0], start, d, value)
 				c := cells[string(key)]
 				if c == nil {
 					c = &cell{}
 					cells[string(key)] = c
 				}
-				c.count(t)
+				c.add(&g.cell)
 			})
 		}
 		if err := putCells(b, pd, cells); err != nil {
