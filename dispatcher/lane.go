@@ -3,8 +3,6 @@ package dispatcher
 import (
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"bellhop/dispatcher/delivery"
 	"bellhop/dispatcher/rule"
 )
@@ -27,8 +25,8 @@ type job struct {
 type lane struct {
 	key         string
 	concurrency int
-	limiter     *rate.Limiter // nil: no rate
-	queue       []*job        // waiting for room in the lane or for a worker; head first
+	pace        *pace  // nil: no rate
+	queue       []*job // waiting for room in the lane or for a worker; head first
 	head        int
 	inflight    int
 	ready       bool      // in the pool's ring

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // pool runs attempts: so many at a time in all, so many for each lane, fair among the lanes.
@@ -54,9 +52,8 @@ func (p *pool) room(l *lane, now time.Time) int {
 	if !l.stuck(now) {
 		n = max(min(l.limit(now), p.budget()+l.queued()), p.flowing(l, now))
 	}
-	if l.limiter != nil {
-		// What a rate keeps waiting had better wait on the bus: two seconds' worth is at hand.
-		n = min(n, 1+int(2*float64(l.limiter.Limit())))
+	if l.pace != nil {
+		n = min(n, l.pace.ahead())
 	}
 	return n - l.queued() - l.reserved
 }
@@ -104,7 +101,7 @@ func (p *pool) lane(key string) *lane {
 			l.concurrency = min(limit.Concurrency, p.workers)
 		}
 		if limit.Rate > 0 {
-			l.limiter = rate.NewLimiter(rate.Limit(limit.Rate), 1)
+			l.pace = newPace(limit.Rate)
 		}
 	}
 	p.lanes[key] = l
@@ -217,6 +214,9 @@ func (p *pool) next(now time.Time) *job {
 			continue
 		}
 		j := l.pop()
+		if l.pace != nil && l.queued() == 0 {
+			l.pace.rest()
+		}
 		p.queued--
 		l.inflight++
 		p.busy++
@@ -227,23 +227,22 @@ func (p *pool) next(now time.Time) *job {
 	return nil
 }
 
-// hold is how long the lane must not begin anything: it is paused, or its rate is spent.
+// hold is how long the lane must not begin anything: it is paused, or its rate is spent. Where that is not at all, it begins.
 func (l *lane) hold(now time.Time) time.Duration {
+	wait := time.Duration(0)
 	if l.held {
-		return heldLook
+		wait = heldLook
+	} else if now.Before(l.paused) {
+		wait = l.paused.Sub(now)
 	}
-	if now.Before(l.paused) {
-		return l.paused.Sub(now)
+	switch {
+	case l.pace == nil:
+		return wait
+	case wait > 0:
+		l.pace.rest()
+		return wait
 	}
-	if l.limiter == nil {
-		return 0
-	}
-	r := l.limiter.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now)
-	}
-	return wait
+	return l.pace.wait(now)
 }
 
 // heldLook is how often a lane that an operator paused is looked at: it is resumed by word, not by time.
@@ -421,7 +420,7 @@ func (p *pool) reserve(ctx context.Context, key string, most int) (int, error) {
 		pause := l.paused.Sub(now)
 		// What begins at once, and a few to follow.
 		n := min(most, max(0, l.limit(now)-l.inflight)+max(0, min(l.limit(now)/2+1, p.budget()))-l.queued()-l.reserved)
-		if l.limiter != nil {
+		if l.pace != nil {
 			n = min(n, p.room(l, now))
 		}
 		if l.still(now) {
