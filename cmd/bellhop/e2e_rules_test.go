@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"bellhop/internal/testkit"
 )
 
 // ruleTo is a rule file whose webhook goes to a path, for telling versions apart.
@@ -93,6 +95,9 @@ func rollback(w *world) {
 	w.rules(ruleTo("/two"))
 	w.inForce(d, "/two")
 	w.run("", "rules", "rollback", "1").wants(w.T, 0, "in force", "")
+	if n, known := testkit.Unsynced(w.T, filepath.Join(w.dir, "data", storeName)); known && n > 0 {
+		w.Errorf("%d pages of the store are not on disk, want what is in force to survive a power cut", n)
+	}
 	w.goesTo("/one")
 	var history []map[string]any
 	r := w.run("", "rules", "history", "-o", "json")
