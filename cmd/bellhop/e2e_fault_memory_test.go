@@ -21,7 +21,8 @@ const memoryBound = 256 << 20
 // memory puts all on a daemon that could make it grow: a backlog for an endpoint that hangs, retries in the far future, many
 // endpoints, and receivers that send without end.
 func memory(w *world) {
-	waiting, retries, endpoints, attacks := scale(5000, 1_000_000), scale(2000, 200_000), scale(200, 10_000), scale(20, 2000)
+	// A hostile endpoint that fails for long gets four calls at a time, of three seconds each.
+	waiting, retries, endpoints, attacks := scale(5000, 1_000_000), scale(2000, 200_000), scale(200, 10_000), scale(20, 300)
 	hung := newWitness(w.T, func(*call) answer { return answer{never: true} })
 	failing := newQuiet(w, http.StatusServiceUnavailable)
 	many := newQuiet(w, http.StatusOK)
