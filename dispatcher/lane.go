@@ -159,13 +159,14 @@ func (l *lane) soonDone(now time.Time) int {
 	return int(l.speed(now) * fastLane.Seconds())
 }
 
-// soon tells whether a full lane will have room within a moment, so that waiting for it costs less than the bus would.
+// soon tells whether a full lane will have room within a moment, so that waiting for it costs less than the bus would. Whoever waits
+// holds up the events behind, which are others': so only for a lane that is as quick as the intake itself, or may be.
 func (l *lane) soon(now time.Time) bool {
 	if l.backlog || l.still(now) {
 		return false
 	}
 	// What is in flight does not count: a lane at its concurrency always takes as long as its receiver does.
-	return l.isUntried(now) || l.queued() <= l.soonDone(now)
+	return l.isUntried(now) || l.speed(now) >= quickLane && l.queued() <= l.soonDone(now)
 }
 
 // still tells whether nothing may begin now.
@@ -173,6 +174,9 @@ func (l *lane) still(now time.Time) bool { return l.held || now.Before(l.paused)
 
 // fastLane is the longest that an event waits in the intake for a lane that is busy, not stuck.
 const fastLane = 100 * time.Millisecond
+
+// quickLane is how many attempts a second a lane makes that the intake waits for: then there is room within a millisecond.
+const quickLane = 1000
 
 func (l *lane) signal() {
 	select {

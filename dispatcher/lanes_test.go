@@ -496,6 +496,30 @@ func TestQuickLaneThatHangsIsRelieved(t *testing.T) {
 	})
 }
 
+// An endpoint that answers, but does less than it is given, holds up what comes behind its events no more than one that hangs does.
+func TestSlowLaneHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{}
+		p.answer = func(_ int, r endpoint.Request) endpoint.Response {
+			if strings.Contains(r.URL.Lane, "dead") {
+				time.Sleep(30 * time.Millisecond)
+			}
+			return status(200)
+		}
+		start(t, b, p, twoEndpoints, func(o *Options) { o.Lanes = map[string]Limit{"http://dead.test:80": {Concurrency: 3}} })
+		for range 2000 { // 20 s of its time
+			b.event("course.completed", `{}`, nil)
+		}
+		time.Sleep(time.Second) // more than what is not known yet of its speed allows for
+		b.event("group.joined", `{}`, nil)
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if got := countTo(p.all(), "alive"); got != 1 {
+			t.Errorf("%d deliveries to the healthy endpoint behind 2,000 for a slow one, want 1", got)
+		}
+	})
+}
+
 // Many endpoints that hang have all the workers and queue more: together they leave places for what comes behind them.
 func TestManyHangingLanesDoNotStopTheConsumer(t *testing.T) {
 	const lanes = 8
