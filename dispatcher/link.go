@@ -44,6 +44,7 @@ type Link struct {
 	interrupt context.CancelFunc // ends what the projection is at; nil before it has begun
 	stalled   error              // why the projection does not go on; nil where it does
 	state     bus.ResultsState
+	lookedAt  time.Time       // when all was last looked at, as after each connection
 	run       context.Context // of Run
 	life      context.Context // of the outcomes' stream as it is now: ends when that is made anew
 	renew     context.CancelFunc
@@ -60,8 +61,11 @@ const (
 	lookAgain = time.Second
 	// feedSize bounds what waits for the projection, in outcomes. One that falls further behind reads them again by itself.
 	feedSize = 4096
-	// renewEvery is how often the link looks for schedules that the server has forgotten.
-	renewEvery = 30 * time.Second
+	// renewEvery is how often the link looks for attempts that the server has forgotten; lately so much more often for a while after
+	// a connection was made, for a server that has crashed is the one that forgets.
+	renewEvery  = 30 * time.Second
+	renewLately = 5 * time.Second
+	renewFor    = time.Minute
 )
 
 // Open sets up the streams and consumers. Errors that waiting will not mend are returned; it tries on, until ctx ends, while
@@ -148,20 +152,28 @@ func (l *Link) Run(ctx context.Context) error {
 
 // renewOverdue has schedules fire that the server has forgotten, until ctx ends.
 func (l *Link) renewOverdue(ctx context.Context) {
-	tick := time.NewTicker(renewEvery)
+	tick := time.NewTicker(renewLately)
 	defer tick.Stop()
-	for {
+	for last := time.Now(); ; {
+		var now time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case now = <-tick.C:
 		}
-		if !l.Bus.Connected() {
+		l.mu.Lock()
+		lately := now.Sub(l.lookedAt) < renewFor
+		l.mu.Unlock()
+		if !l.Bus.Connected() || !lately && now.Sub(last) < renewEvery {
 			continue
 		}
+		last = now
 		n, err := l.Bus.Renew(ctx)
 		if n > 0 {
 			l.Log.Warn("scheduled again what the server should have handed out", zap.Int("attempts", n))
+		}
+		if err == nil {
+			_, err = l.Bus.RestoreLate(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			l.Log.Warn("cannot look for attempts that the server has forgotten, trying again", zap.Error(err))
@@ -188,7 +200,7 @@ func (l *Link) look(ctx context.Context) error {
 		l.renew()
 		l.life, l.renew = context.WithCancel(l.run)
 	}
-	l.state = state
+	l.state, l.lookedAt = state, time.Now()
 	l.mu.Unlock()
 	if err := l.reach(ctx, state.Last); err != nil {
 		return err

@@ -116,3 +116,82 @@ func TestConsumerAheadOfItsStream(t *testing.T) {
 		})
 	}
 }
+
+// TestStrandedBehindAnUnacknowledgedOne: of two attempts the second was acknowledged, and the server has lost that it is gone. While
+// the first is not acknowledged, nothing tells the second from one that was handed out.
+func TestStrandedBehindAnUnacknowledgedOne(t *testing.T) {
+	t.Parallel()
+	dir, address := t.TempDir(), testkit.FreeAddress(t)
+	start := func() *Server {
+		s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
+		if err != nil {
+			t.Fatalf("StartServer: %v", err)
+		}
+		return s
+	}
+	s := start()
+	b := ready(t, s.URL())
+	due := testTopology().dueSubject
+	publish(t, b, due("first"), "", "first")
+	publish(t, b, due("second"), "", "second")
+	held := puller(t, b.Due)
+	if n, err := held.Pull(t.Context(), 2, 5*time.Second, func(*Message) {}); n != 2 || err != nil {
+		t.Fatalf("Pull: %d, %v, want both", n, err)
+	}
+	s.Close()
+	found, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "WEBHOOK_RETRIES", "msgs"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("the stream is in %v, %v", found, err)
+	}
+	saved := filepath.Join(t.TempDir(), "msgs")
+	if err := os.CopyFS(saved, os.DirFS(found[0])); err != nil {
+		t.Fatal(err)
+	}
+	s = start()
+	until(t, 10*time.Second, "connected again", b.Connected)
+	p := puller(t, b.Due)
+	for acked := false; !acked; {
+		m, _ := pullOne(t, p, 10*time.Second)
+		if string(m.Data) == "second" {
+			ack(t, m)
+			acked = true
+		}
+	}
+	s.Close()
+	if err := os.RemoveAll(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(found[0], os.DirFS(saved)); err != nil {
+		t.Fatal(err)
+	}
+	s = start()
+	t.Cleanup(s.Close)
+	until(t, 10*time.Second, "connected again", b.Connected)
+	setup(t, b, testTopology())
+	late := func(want int) {
+		t.Helper()
+		if n, err := b.RestoreLate(t.Context()); n != want || err != nil {
+			t.Errorf("RestoreLate() = %d, %v, want %d", n, err, want)
+		}
+	}
+	late(0)
+	late(0) // the first one is still to be acknowledged
+	p = puller(t, b.Due)
+	m, _ := pullOne(t, p, 10*time.Second)
+	if string(m.Data) != "first" {
+		t.Fatalf("%q came, want the one that was not acknowledged", m.Data)
+	}
+	ack(t, m)
+	if n, err := p.Pull(t.Context(), 1, time.Second, func(*Message) {}); n != 0 || err != nil {
+		t.Fatalf("Pull: %d, %v, want none: the server takes the second for acknowledged", n, err)
+	}
+	late(0) // it might be on its way out
+	late(1)
+	m, _ = pullOne(t, p, 5*time.Second)
+	if string(m.Data) != "second" {
+		t.Errorf("%q came, want the stranded one", m.Data)
+	}
+	ack(t, m)
+	late(0)
+	until(t, 5*time.Second, "no attempt is left in the stream", func() bool { return streamInfo(t, b, "WEBHOOK_RETRIES").State.Msgs == 0 })
+}
