@@ -76,7 +76,6 @@ func (k *ruleKeeper) start() error {
 		k.metrics.LastLoad.Set(1)
 		return k.accept(files)
 	}
-	k.report(files)
 	if !known {
 		var b strings.Builder
 		for _, p := range errorsOnly(files.problems) {
@@ -84,6 +83,7 @@ func (k *ruleKeeper) start() error {
 		}
 		return withHint(fmt.Errorf("the rule files have errors, and no earlier version is in the store:%s", b.String()), "bellhop rules check")
 	}
+	k.report(files)
 	k.log.Warn("running the last good rules", zap.Uint64("version", current.Number), zap.String("rules_version", current.Digest))
 	return k.enforce(current, nil)
 }

@@ -114,7 +114,7 @@ func canonicalRuleOf(r *RuleDef) canonicalRule {
 
 // canonicalSecret keeps references as they are, and only a digest of a secret that is written out.
 func canonicalSecret(s string) string {
-	if refs, err := references(s); err == nil && len(refs) == 1 && refs[0].text == s {
+	if refs, wrong := references(s); len(wrong) == 0 && len(refs) == 1 && refs[0].text == s {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))

@@ -117,6 +117,11 @@ func TestMistakes(t *testing.T) {
 			`a.yaml:6:46: error: rules[0].webhooks[0].headers.C: "${}" does not name a secret: letters, digits and _, or file: and a name`,
 			`a.yaml:6:56: error: rules[0].webhooks[0].headers.D: ${GONE}: BELLHOP_SECRET_GONE is not set`,
 			`a.yaml:6:78: error: rules[0].webhooks[0].headers.E: ${file:gone}: no such file in secrets_dir`}},
+		{"every reference", endpoint("https://crm.example.com/${GONE}${B C}${file:..}${file:gone}", ""), []string{
+			`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: "${B C}" does not name a secret: letters, digits and _, or file: and a name`,
+			`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: "${file:..}" does not name a file in secrets_dir: a plain name, without slashes`,
+			`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: ${GONE}: BELLHOP_SECRET_GONE is not set`,
+			`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: ${file:gone}: no such file in secrets_dir`}},
 		{"a secret that spoils the endpoint", endpoint("https://${PLAIN} x/", ""),
 			[]string{`a.yaml:5:15: error: rules[0].webhooks[0].endpoint: `}},
 

@@ -36,8 +36,15 @@ func (w *Webhook) conceal(t secretText) {
 		return
 	}
 	for i, v := range t.values {
-		if len(v) >= shortSecret {
-			w.concealed = append(w.concealed, concealed{v, t.refs[i].text, plainRun(v)})
+		hide := func(v string) {
+			if len(v) >= shortSecret {
+				w.concealed = append(w.concealed, concealed{v, t.refs[i].text, plainRun(v)})
+			}
+		}
+		hide(v)
+		// One that is written with escapes goes out, and comes back, with others that mean the same.
+		if meant := (spelled{text: v, size: len(v)}).unescape(readPercent, false).text; meant != v {
+			hide(meant)
 		}
 	}
 	slices.SortStableFunc(w.concealed, func(a, b concealed) int { return len(b.value) - len(a.value) })

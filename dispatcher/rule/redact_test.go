@@ -14,8 +14,8 @@ func TestRedact(t *testing.T) {
 	w := &Webhook{}
 	w.conceal(secretText{
 		resolved: true,
-		refs:     []reference{{text: "${TOK}"}, {text: "${file:p}"}, {text: "${S}"}, {text: "${ODD}"}, {text: "${PART}"}, {text: "${SIGNS}"}, {text: "${PCT}"}},
-		values:   []string{"S3Ct/en +x", "path secret", "1", `o"d<d>&'\é𝄞`, "path", `"/\+%`, "a%41b"},
+		refs:     []reference{{text: "${TOK}"}, {text: "${file:p}"}, {text: "${S}"}, {text: "${ODD}"}, {text: "${PART}"}, {text: "${SIGNS}"}, {text: "${PCT}"}, {text: "${LOW}"}},
+		values:   []string{"S3Ct/en +x", "path secret", "1", `o"d<d>&'\é𝄞`, "path", `"/\+%`, "a%41b", "low%2fcase%3d"},
 	})
 	for _, tt := range []struct {
 		in   string
@@ -36,6 +36,8 @@ func TestRedact(t *testing.T) {
 		{`{"a":"o%22d\u003cd>&'%5C%C3%A9𝄞"}`, false, `{"a":"${ODD}"}`},
 		{`signs alone: "/\+% and %22%2F%5C%2B%25`, false, "signs alone: ${SIGNS} and ${SIGNS}"},
 		{"a%41b, a%2541b", false, "${PCT}, ${PCT}"},
+		// As an endpoint's normal form spells them, and as a server reads that.
+		{"/aAb /p/low%2Fcase%3D low/case=", false, "/${PCT} /p/${LOW} ${LOW}"},
 
 		{"cut in an escape: S3Ct%2", true, "cut in an escape: "}, {`cut in an escape: o"d\u00`, true, `cut in an escape: `}, {`cut: S3Ct\`, true, `cut: `},
 		{"cut in a reference: o&quot;d&l", true, "cut in a reference: "}, {"cut & whole", true, "cut & whole"}, {"cut at S3", true, "cut at S3"},

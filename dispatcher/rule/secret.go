@@ -15,29 +15,30 @@ type reference struct {
 	start, end int // in bytes, of text
 }
 
-// references finds the secrets that a text refers to. A dollar sign that no brace follows is just that.
-func references(s string) ([]reference, error) {
-	var found []reference
+// references finds the secrets that a text refers to, and says what is wrong with others. A dollar sign that no brace follows is
+// just that.
+func references(s string) (found []reference, wrong []error) {
 	for at := 0; ; {
 		i := strings.Index(s[at:], "${")
 		if i < 0 {
-			return found, nil
+			return found, wrong
 		}
 		start := at + i
 		length := strings.IndexByte(s[start:], '}')
 		if length < 0 {
-			return nil, errors.New("${ is never closed by }")
+			return found, append(wrong, errors.New("${ is never closed by }"))
 		}
 		r := reference{text: s[start : start+length+1], start: start, end: start + length + 1}
 		r.name = r.text[2 : len(r.text)-1]
 		if name, ok := strings.CutPrefix(r.name, "file:"); ok {
 			r.name, r.file = name, true
 		}
+		at = r.end
 		if err := r.check(); err != nil {
-			return nil, err
+			wrong = append(wrong, err)
+			continue
 		}
 		found = append(found, r)
-		at = r.end
 	}
 }
 
@@ -100,14 +101,15 @@ func (t *secretText) names() string {
 // secrets reads the references of a scalar and resolves them; false where that is reported as an error.
 func (c *compiler) secrets(s Scalar) (secretText, bool) {
 	t := secretText{masked: s.Text, value: s.Text}
-	var err error
-	if t.refs, err = references(s.Text); err != nil {
+	var wrong []error
+	t.refs, wrong = references(s.Text)
+	for _, err := range wrong {
 		c.errorAt(s, "%v", err)
-		return t, false
 	}
+	ok := len(wrong) == 0
 	if len(t.refs) == 0 {
-		t.resolved = true
-		return t, true
+		t.resolved = ok
+		return t, ok
 	}
 	if c.options.Secret == nil {
 		seen := map[string]bool{}
@@ -117,9 +119,8 @@ func (c *compiler) secrets(s Scalar) (secretText, bool) {
 				c.warnAt(s, "%s is not resolved", r.text)
 			}
 		}
-		return t, true
+		return t, ok
 	}
-	ok := true
 	failed := map[string]bool{}
 	for _, r := range t.refs {
 		v, err := c.options.Secret(r.name, r.file)
