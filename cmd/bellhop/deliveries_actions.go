@@ -166,7 +166,7 @@ func (k *desk) Choose(ctx context.Context, req api.OperationRequest) ([]string, 
 		return nil, 0, &console.Refusal{Status: http.StatusBadRequest, Err: err}
 	}
 	if req.Action == "cancel" {
-		return k.choosePending(ctx, b, q)
+		return k.choosePending(ctx, b, q, req)
 	}
 	until := req.Until
 	if until == 0 {
@@ -198,7 +198,8 @@ func (k *desk) Choose(ctx context.Context, req api.OperationRequest) ([]string, 
 	return ids, until, nil
 }
 
-func (k *desk) choosePending(ctx context.Context, b *bus.Bus, q store.Query) ([]string, uint64, error) {
+// choosePending takes attempts to come as they stood when they were counted: until is the last one's place in its stream.
+func (k *desk) choosePending(ctx context.Context, b *bus.Bus, q store.Query, req api.OperationRequest) ([]string, uint64, error) {
 	jobs, total, err := b.Pending(ctx, chooseMost)
 	if err != nil {
 		return nil, 0, away(err)
@@ -206,9 +207,25 @@ func (k *desk) choosePending(ctx context.Context, b *bus.Bus, q store.Query) ([]
 	if total > chooseMost {
 		return nil, 0, &store.TooManyError{Most: chooseMost}
 	}
+	until := req.Until
+	if until == 0 {
+		until = 1 // not none, where nothing is pending
+		for _, p := range jobs {
+			until = max(until, p.Seq)
+		}
+	}
 	var ids []string
 	seen := map[string]struct{}{}
+	now := time.Now()
 	for _, p := range jobs {
+		if p.Seq > until {
+			continue
+		}
+		if len(req.Filter.State) > 0 {
+			if one, err := pendingOf(p, now); err != nil || !slices.Contains(req.Filter.State, one.State) {
+				continue
+			}
+		}
 		j, err := delivery.DecodeJob(p.Data)
 		if err != nil {
 			continue // of a newer Bellhop
@@ -225,5 +242,5 @@ func (k *desk) choosePending(ctx context.Context, b *bus.Bus, q store.Query) ([]
 			ids = append(ids, j.ID)
 		}
 	}
-	return ids, 0, nil
+	return ids, until, nil
 }

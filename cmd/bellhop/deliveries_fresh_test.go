@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,4 +125,14 @@ func TestStreamsGoOnFromASequence(t *testing.T) {
 		closed()
 	}
 	refusedWith(t, w.client.get(ctx, api.StreamPath+"?after=x", nil), 400, "after")
+	// A sequence that is yet to come is of a stream that was there before: what comes now is not older.
+	next, closed := w.stream(ctx, "?stats=false", "999999")
+	defer closed()
+	w.publish("course.completed", "e-3", ann)
+	if id, _ := next("outcome"); id != "4" {
+		t.Errorf("a stream with a sequence that is yet to come begins with outcome %s, want 4", id)
+	}
+	if _, data := next("skipped"); !strings.Contains(data, "count") {
+		t.Errorf("what was missed is told as %s", data)
+	}
 }

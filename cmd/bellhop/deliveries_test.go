@@ -348,13 +348,29 @@ func TestParkedAttemptsAreCancelled(t *testing.T) {
 	if err := w.client.post(t.Context(), api.OperationsPath, req, &count); err != nil || count.Count != 4 {
 		t.Fatalf("counting what to cancel = %+v, %v, want 4", count, err)
 	}
+	// What comes after the count is not taken.
+	w.publish("course.completed", "late", ann)
+	w.until("it waits as well", func() bool {
+		w.get(api.PendingPath+"?state=waiting", &pending)
+		return len(pending.Items) == 5
+	})
+	req.Until = count.Until
+	if err := w.client.post(t.Context(), api.OperationsPath, req, &count); err != nil || count.Count != 4 {
+		t.Errorf("counting again what there was at the count = %+v, %v, want 4", count, err)
+	}
+	for state, want := range map[string]int{"waiting": 5, "scheduled": 0, "due": 0} {
+		req := api.OperationRequest{Action: "cancel", Filter: &api.Filter{State: []string{state}}}
+		if err := w.client.post(t.Context(), api.OperationsPath, req, &count); err != nil || count.Count != want {
+			t.Errorf("cancelling what is %s would take %d, %v, want %d", state, count.Count, err, want)
+		}
+	}
 	if len(w.received()) != 0 {
 		t.Errorf("the receiver got %q through a lane that is held back", w.received())
 	}
 	if err := w.client.post(t.Context(), api.ResumePath, api.LaneRef{Endpoint: w.receiver.URL}, &lane); err != nil {
 		t.Fatal(err)
 	}
-	w.list("?outcome=delivered", 4)
+	w.list("?outcome=delivered", 5)
 	for _, hit := range w.received() {
 		if strings.HasPrefix(hit, id) {
 			t.Errorf("the cancelled delivery arrived: %s", hit)
@@ -400,7 +416,8 @@ func TestBulkOperations(t *testing.T) {
 	}
 	for _, bad := range []api.OperationRequest{
 		{}, {Action: "retry"}, {Action: "lose", IDs: []string{strings.Repeat("0", 32)}}, {Action: "retry", IDs: []string{"x"}},
-		{Action: "cancel", Filter: &api.Filter{From: "1h"}}, {Action: "retry", Filter: &api.Filter{Kind: []string{"x"}}},
+		{Action: "cancel", Filter: &api.Filter{From: "1h"}}, {Action: "cancel", Filter: &api.Filter{State: []string{"x"}}},
+		{Action: "retry", Filter: &api.Filter{State: []string{"due"}}}, {Action: "retry", Filter: &api.Filter{Kind: []string{"x"}}},
 	} {
 		refusedWith(t, w.client.post(t.Context(), api.OperationsPath, bad, &op), 400, "")
 	}

@@ -274,7 +274,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", api.DeliveriesPath + "/" + failed[0].DeliveryID + "/retry", "", 202, false}, {"POST", api.DeliveriesPath + "/" + none + "/retry", "", 404, false},
 		{"POST", api.DeliveriesPath + "/" + retrying[0].DeliveryID + "/retry", "", 409, false},
 		{"GET", api.PendingPath, "", 200, false}, {"GET", api.PendingPath + "?state=scheduled&rule=other&limit=1", "", 200, false},
-		{"GET", api.PendingPath + "?state=lost", "", 400, false},
+		{"GET", api.PendingPath + "?state=lost", "", 400, false}, {"GET", api.PendingPath + "?cursor=zzz", "", 400, false},
 		{"POST", api.DeliveriesPath + "/" + retrying[0].DeliveryID + "/cancel", "", 200, false},
 		{"POST", api.DeliveriesPath + "/" + retrying[0].DeliveryID + "/cancel", "", 409, false},
 		{"POST", api.OperationsPath, `{"action":"retry","filter":{"rule":["crm"]}}`, 200, false},

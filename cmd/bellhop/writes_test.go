@@ -63,7 +63,7 @@ func TestEveryWriteIsLogged(t *testing.T) {
 	}{
 		{"POST", api.DeliveriesPath + "/" + failed + "/retry", api.DeliveriesPath + "/{id}/retry", "", []string{"by", "operator with a token", failed, "run"}},
 		{"POST", api.DeliveriesPath + "/" + retried + "/cancel", api.DeliveriesPath + "/{id}/cancel", "", []string{"by", "operator with a token", retried}},
-		{"POST", api.OperationsPath, "", `{"action":"retry","filter":{"rule":["other"]},"confirm":true}`, []string{"by", "operator with a token", "retry"}},
+		{"POST", api.OperationsPath, "", `{"action":"retry","filter":{"rule":["other"]},"confirm":true}`, []string{"by", "operator with a token", "retry", "other", "until"}},
 		{"DELETE", api.OperationsPath + "/", api.OperationsPath + "/{id}", "", []string{"by", "operator with a token", "stopped"}},
 		{"POST", api.PausePath, "", `{"endpoint":"https://crm.example.com"}`, []string{"by", "operator with a token", "https://crm.example.com:443", "true"}},
 		{"POST", api.ResumePath, "", `{"endpoint":"https://crm.example.com"}`, []string{"by", "operator with a token", "https://crm.example.com:443", "false"}},

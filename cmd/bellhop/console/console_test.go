@@ -249,3 +249,21 @@ func TestSocket(t *testing.T) {
 		}
 	}
 }
+
+// What is there is named with the methods that it takes, for any other.
+func TestOtherMethods(t *testing.T) {
+	s, _ := open(t, nil)
+	for _, tt := range []struct{ method, path, allow string }{
+		{"PUT", api.StatsPath, "GET, HEAD"}, {"DELETE", api.StatsPath, "GET, HEAD"}, {"GET", api.PausePath, "POST"},
+		{"PUT", api.OperationsPath, "GET, HEAD, POST"}, {"PUT", "/api/v1/none", ""},
+	} {
+		status, want := http.StatusMethodNotAllowed, tt.allow
+		if want == "" {
+			status = http.StatusNotFound
+		}
+		got, text, header := ask(t, tt.method, s.URL()+tt.path, "", map[string]string{"Sec-Fetch-Site": "same-origin", "X-Bellhop": "1"})
+		if got != status || header.Get("Allow") != want || header.Get("Content-Type") != api.ProblemType {
+			t.Errorf("%s %s = %d, Allow %q, %s, want %d, %q", tt.method, tt.path, got, header.Get("Allow"), text, status, want)
+		}
+	}
+}

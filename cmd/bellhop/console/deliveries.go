@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,14 +170,24 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 	answer(w, outcome)
 }
 
+// pendingCursor is a time in milliseconds and a delivery's id.
+var pendingCursor = regexp.MustCompile(`^[0-9]{15}-[0-9a-f]{32}$`)
+
+func checkStates(states []string) error {
+	for _, state := range states {
+		if !slices.Contains([]string{"scheduled", "due", "waiting"}, state) {
+			return fmt.Errorf("state: %.64q is none of scheduled, due, waiting", state)
+		}
+	}
+	return nil
+}
+
 func (s *Server) pending(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	q := PendingQuery{States: v["state"], Rules: v["rule"], Endpoints: v["endpoint"], Types: v["type"], After: v.Get("cursor")}
-	var err error
-	for _, state := range q.States {
-		if !slices.Contains([]string{"scheduled", "due", "waiting"}, state) {
-			err = fmt.Errorf("state: %q is none of scheduled, due, waiting", state)
-		}
+	err := checkStates(q.States)
+	if err == nil && q.After != "" && !pendingCursor.MatchString(q.After) {
+		err = fmt.Errorf("cursor: %.64q is none of this list's", q.After)
 	}
 	if err == nil {
 		q.Limit, err = number(v, "limit", 50, 1, 500)

@@ -29,12 +29,22 @@ const (
 type Live struct {
 	mu      sync.Mutex
 	readers map[*liveReader]struct{}
+	newest  uint64 // the sequence last told
+	life    int    // of the stream of outcomes: made anew, it begins again at 1
+}
+
+// told is an outcome in a life of the stream.
+type told struct {
+	store.Tally
+	life int
 }
 
 // liveReader is one open stream.
 type liveReader struct {
 	query   store.Query
-	ch      chan store.Tally
+	ch      chan told
+	newest  uint64 // that had been told as it was opened
+	life    int
 	mu      sync.Mutex
 	skipped int
 }
@@ -43,14 +53,18 @@ type liveReader struct {
 func (l *Live) Tell(t store.Tally) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if t.Seq <= l.newest {
+		l.life++
+	}
+	l.newest = t.Seq
 	for r := range l.readers {
 		if !r.query.Holds(&t) {
 			continue
 		}
 		select {
-		case r.ch <- t:
+		case r.ch <- told{t, l.life}:
 		default:
-			r.skip()
+			r.skip(1)
 		}
 	}
 }
@@ -62,10 +76,10 @@ func (l *Live) Watched() bool {
 	return len(l.readers) > 0
 }
 
-func (r *liveReader) skip() {
+func (r *liveReader) skip(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.skipped++
+	r.skipped += n
 }
 
 func (r *liveReader) takeSkipped() int {
@@ -85,7 +99,7 @@ func (l *Live) open(q store.Query) (*liveReader, bool) {
 	if l.readers == nil {
 		l.readers = map[*liveReader]struct{}{}
 	}
-	r := &liveReader{query: q, ch: make(chan store.Tally, streamBacklog)}
+	r := &liveReader{query: q, ch: make(chan told, streamBacklog), newest: l.newest, life: l.life}
 	l.readers[r] = struct{}{}
 	return r, true
 }
@@ -187,10 +201,14 @@ func (s *Server) feed(ctx context.Context, out *events, reader *liveReader, afte
 	if err := out.comment(); err != nil {
 		return
 	}
-	last := after
+	if after > 0 && s.beyond(ctx, reader, after) {
+		reader.skip(1) // how many there were is not known
+		after = 0
+	}
+	last, life := after, reader.life
 	if after > 0 {
 		var err error
-		if last, err = s.makeUp(ctx, out, reader.query, after); err != nil {
+		if last, err = s.makeUp(ctx, out, reader, after); err != nil {
 			return
 		}
 	}
@@ -216,28 +234,32 @@ func (s *Server) feed(ctx context.Context, out *events, reader *liveReader, afte
 		case <-ctx.Done():
 			return
 		case t := <-reader.ch:
+			if t.life != life {
+				last, life = 0, t.life
+			}
 			if t.Seq <= last {
 				continue
 			}
 			if !limit.Allow() {
-				reader.skip()
+				reader.skip(1)
 				continue
 			}
 			batch := []uint64{t.Seq}
 			for more := true; more && len(batch) < 16; {
 				select {
 				case t := <-reader.ch:
+					life = t.life
 					if limit.Allow() {
 						batch = append(batch, t.Seq)
 					} else {
-						reader.skip()
+						reader.skip(1)
 					}
 				default:
 					more = false
 				}
 			}
 			last = batch[len(batch)-1]
-			if err = s.sendOutcomes(ctx, out, batch); err == nil {
+			if err = s.sendOutcomes(ctx, out, reader, batch); err == nil {
 				quiet = time.Now()
 			}
 		case <-second.C:
@@ -258,13 +280,24 @@ func (s *Server) feed(ctx context.Context, out *events, reader *liveReader, afte
 	}
 }
 
+// beyond tells whether a sequence lies behind all that is recorded: it is of a stream that has been made anew since.
+func (s *Server) beyond(ctx context.Context, reader *liveReader, seq uint64) bool {
+	if seq <= reader.newest {
+		return false
+	}
+	list, _, err := s.o.Deliveries.List(ctx, store.Query{Limit: 1})
+	return err == nil && (len(list.Items) == 0 || list.Items[0].Seq < seq)
+}
+
 // makeUp sends what was recorded after a sequence, and returns the last that it has sent.
-func (s *Server) makeUp(ctx context.Context, out *events, q store.Query, after uint64) (uint64, error) {
+func (s *Server) makeUp(ctx context.Context, out *events, reader *liveReader, after uint64) (uint64, error) {
 	var missed []api.Outcome
+	q := reader.query
 	q.Limit = 200
 	for len(missed) < streamMissed {
 		list, next, err := s.o.Deliveries.List(ctx, q)
 		if err != nil {
+			reader.skip(1)
 			return after, nil //nolint:nilerr // the live ones follow all the same
 		}
 		older := slices.IndexFunc(list.Items, func(o api.Outcome) bool { return o.Seq <= after })
@@ -294,10 +327,11 @@ func (s *Server) makeUp(ctx context.Context, out *events, q store.Query, after u
 	return last, nil
 }
 
-func (s *Server) sendOutcomes(ctx context.Context, out *events, seqs []uint64) error {
+func (s *Server) sendOutcomes(ctx context.Context, out *events, reader *liveReader, seqs []uint64) error {
 	list, err := s.o.Outcomes(ctx, seqs)
 	if err != nil {
-		return nil //nolint:nilerr // the bus is away: what comes after is told
+		reader.skip(len(seqs))
+		return nil //nolint:nilerr // the bus is away: that they are missing is told, and what comes after
 	}
 	for _, o := range list {
 		if err := out.send("outcome", strconv.FormatUint(o.Seq, 10), o); err != nil {

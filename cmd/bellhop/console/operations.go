@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -211,12 +212,18 @@ func (s *Server) startOperation(w http.ResponseWriter, r *http.Request) {
 	}
 	by := callerOf(r).by
 	do := func(ctx context.Context, id string) error {
-		_, err := s.o.ByHand.Retry(ctx, id)
+		done, err := s.o.ByHand.Retry(ctx, id)
+		if err == nil {
+			s.o.Log.Info("delivery sent again", zap.String("delivery", id), zap.Int("run", done.Run), zap.String("by", by))
+		}
 		return err
 	}
 	if req.Action == "cancel" {
 		do = func(ctx context.Context, id string) error {
 			_, err := s.o.ByHand.Cancel(ctx, id, by)
+			if err == nil {
+				s.o.Log.Info("delivery cancelled", zap.String("delivery", id), zap.String("by", by))
+			}
 			return err
 		}
 	}
@@ -228,8 +235,20 @@ func (s *Server) startOperation(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	s.o.Log.Info("bulk operation begun", zap.String("operation", op.ID), zap.String("action", op.Action), zap.Int("deliveries", op.Total), zap.String("by", by))
+	s.o.Log.Info("bulk operation begun", zap.String("operation", op.ID), zap.String("action", op.Action), zap.Int("deliveries", op.Total), zap.String("filter", filterText(req.Filter)), zap.Uint64("until", until), zap.String("by", by))
 	answerWith(w, http.StatusAccepted, op)
+}
+
+// filterText is a filter for the log, as it was asked; "" for none.
+func filterText(f *api.Filter) string {
+	if f == nil {
+		return ""
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 func checkOperation(req *api.OperationRequest) error {
@@ -244,8 +263,15 @@ func checkOperation(req *api.OperationRequest) error {
 		return fmt.Errorf("ids: %d, at most %d", len(req.IDs), maxIDs)
 	case req.Filter != nil && len(req.Filter.Outcome) > 0:
 		return errors.New("filter.outcome: it is failed for retry, and does not apply to cancel")
+	case req.Action == "retry" && req.Filter != nil && len(req.Filter.State) > 0:
+		return errors.New("filter.state does not apply to retry")
 	case req.Action == "cancel" && req.Filter != nil && (req.Filter.From != "" || req.Filter.To != ""):
 		return errors.New("filter.from and filter.to do not apply to cancel")
+	}
+	if req.Filter != nil {
+		if err := checkStates(req.Filter.State); err != nil {
+			return fmt.Errorf("filter.%w", err)
+		}
 	}
 	for _, id := range req.IDs {
 		if _, ok := store.DeliveryHash(id); !ok {

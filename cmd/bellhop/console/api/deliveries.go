@@ -118,7 +118,8 @@ type Filter struct {
 	Kind     []string `json:"kind,omitempty"`
 	From     string   `json:"from,omitempty"` // RFC 3339, or a duration back from now
 	To       string   `json:"to,omitempty"`
-	Q        string   `json:"q,omitempty"` // the id of a delivery, an event or a user
+	Q        string   `json:"q,omitempty"`     // the id of a delivery, an event or a user
+	State    []string `json:"state,omitempty"` // scheduled, due or waiting: of attempts to come alone
 }
 
 // OperationRequest is the body of POST OperationsPath.

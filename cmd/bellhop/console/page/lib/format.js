@@ -13,9 +13,10 @@ export const short = (n, least = 1e5) => ((n ?? 0) < least ? num(n) : compact.fo
 
 export const plural = (n, one, many = one + 's') => `${num(n)} ${n === 1 ? one : many}`
 
-// rate is a share in per cent; never 0 % where there is something, nor 100 % where something is missing.
-export function rate(part, all) {
-	if (!all || !part) return '0 %'
+// rate is the errors' share of attempts in per cent; never 0 % where there are some, nor 100 % where there is more.
+export function rate({ errors: part, delivered }) {
+	const all = part + delivered
+	if (!part) return '0 %'
 	const p = (100 * part) / all
 	if (p < 0.1) return '< 0.1 %'
 	if (p > 99.9 && part < all) return '> 99.9 %'

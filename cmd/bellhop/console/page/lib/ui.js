@@ -181,7 +181,7 @@ export function until(iso, over = 'due now') {
 	return el
 }
 
-export const errorRate = (c) => h(c.errors ? 'span.badtext' : 'span.muted', rate(c.errors, c.calls))
+export const errorRate = (c) => h(c.errors ? 'span.badtext' : 'span.muted', rate(c))
 
 // dialog asks; build(close) gives its content. It resolves with what close was called with.
 export function dialog(title, build) {

@@ -30,7 +30,7 @@ export function widget(signal, target) {
 				setText(b, short(n, innerWidth < 760 ? 1e4 : 1e5))
 				b.title = num(n)
 			}
-			setText(share, sum.errors ? `errors, ${rate(sum.errors, sum.calls)}` : 'errors')
+			setText(share, sum.errors ? `errors, ${rate(sum)}` : 'errors')
 			wrong.className = sum.errors ? 'some' : ''
 			if (sum.since) setText(name, `Since ${when(sum.since).replace(/:\d\d$/, '')}`)
 			fill(line, spark(points))

@@ -8,11 +8,11 @@ const words = {
 	retry: {
 		title: 'Send failed deliveries again', ask: (n) => `${plural(n, 'failed delivery', 'failed deliveries')} will be sent again.`, none: 'No failed delivery matches.', yes: 'Send again', done: 'sent again', skipped: 'no longer failed', cls: 'primary',
 		by: ['rule', 'webhook', 'endpoint', 'type', 'kind', 'from', 'to', 'q'],
-		note: 'Each is a new run under the same webhook-id, with the body as it was first rendered, to the endpoint and with the headers and secrets now in force.',
+		note: 'Each is a new run under the same webhook-id, with the body as it was first, to the endpoint and with the headers and secrets now in force.',
 	},
 	cancel: {
 		title: 'Cancel pending attempts', ask: (n) => `${plural(n, 'pending attempt')} will be called off.`, none: 'No pending attempt matches.', yes: 'Call them off', done: 'cancelled', skipped: 'no longer pending', cls: 'primary.danger',
-		by: ['rule', 'webhook', 'endpoint', 'type', 'kind', 'q'],
+		by: ['state', 'rule', 'webhook', 'endpoint', 'type', 'kind', 'q'],
 		note: 'Their deliveries end as failed, of kind cancelled. They can be sent again later.',
 	},
 }

@@ -14,6 +14,8 @@ function origin(url) {
 	}
 }
 
+const none = { calls: 0, errors: 0, delivered: 0 }
+
 export function view({ root, signal, title, session }) {
 	title('Endpoints')
 	const place = h('div', loading(6))
@@ -34,15 +36,16 @@ export function view({ root, signal, title, session }) {
 		const [lanes, counts] = await Promise.all([get('/lanes', null, signal), get('/breakdown', { by: 'endpoint', from: '24h', limit: 1000 }, signal)])
 		const of = new Map()
 		for (const i of counts.items) {
-			const c = of.get(origin(i.value)) ?? { calls: 0, errors: 0 }
-			of.set(origin(i.value), { calls: c.calls + i.calls, errors: c.errors + i.errors })
+			const c = { ...(of.get(origin(i.value)) ?? none) }
+			for (const k in c) c[k] += i[k]
+			of.set(origin(i.value), c)
 		}
 		// A button that is in use must not be replaced under the finger.
 		if (place.querySelector('button:is([aria-busy], :active)')) return undefined
 		if (!lanes.items.length) return empty('No endpoint has had work yet', 'A lane appears with the first delivery to its endpoint.')
 		return table('Lanes', ['Endpoint.wide', 'State', 'In flight', 'Queued.num', 'Waiting.num', 'Calls.num', 'Errors.num', 'Error rate.num', '~Do.num'], lanes.items.map((l) => {
-			const c = of.get(origin(l.endpoint)) ?? { calls: 0, errors: 0 }
-			return [link(`/deliveries?endpoint=${encodeURIComponent(l.endpoint.replace(/:(80|443)$/, '') + '*')}`, l.endpoint), state(l),
+			const c = of.get(origin(l.endpoint)) ?? none
+			return [link(`/deliveries?endpoint=${encodeURIComponent(l.endpoint.replace(/:(80|443)$/, '') + '/*')}`, l.endpoint), state(l),
 				h('span.flight', `${num(l.in_flight)} of ${num(l.concurrency)}`, bar(l.in_flight, l.concurrency)), num(l.queued), num(l.waiting), num(c.calls), num(c.errors), errorRate(c), session.can_write && hold(l)]
 		}), '.cards.hover')
 	})

@@ -59,7 +59,7 @@ export function view({ root, query, signal, title, go }) {
 		h('div.c6', panel('Busiest endpoints', link('/endpoints', 'All endpoints'), busiest)), h('div.c6', panel('Worst endpoints', link('/deliveries?outcome=errors', 'All errors'), worst)),
 		h('div.c4', panel('Attempts to come', link('/pending', 'All pending'), due)), h('div.c4', panel('Daemons alive', null, daemons)), h('div.c4', panel('Bus and counts', null, bus))))
 
-	const tell = (p, where) => fill(legend, h('span', h('i'), h('b', num(p.calls)), ' calls'), h('span.errors', h('i'), h('b', num(p.errors)), ' errors'), h('span', rate(p.errors, p.calls)), h('span', where))
+	const tell = (p, where) => fill(legend, h('span', h('i'), h('b', num(p.calls)), ' calls'), h('span.errors', h('i'), h('b', num(p.errors)), ' errors'), h('span', rate(p)), h('span', where))
 
 	// head says what the chart is of, as long before there is a chart as afterwards.
 	const head = ([from, to]) => {
