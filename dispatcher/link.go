@@ -61,8 +61,8 @@ const (
 	lookAgain = time.Second
 	// feedSize bounds what waits for the projection, in outcomes. One that falls further behind reads them again by itself.
 	feedSize = 4096
-	// renewEvery is how often the link looks for attempts that the server has forgotten; lately so much more often for a while after
-	// a connection was made, for a server that has crashed is the one that forgets.
+	// renewEvery is how often the link looks for attempts that the server has forgotten; for what its consumers take for acknowledged
+	// so much more often for a while after a connection was made, for a server that has crashed is the one that forgets.
 	renewEvery  = 30 * time.Second
 	renewLately = 5 * time.Second
 	renewFor    = time.Minute
@@ -164,16 +164,17 @@ func (l *Link) renewOverdue(ctx context.Context) {
 		l.mu.Lock()
 		lately := now.Sub(l.lookedAt) < renewFor
 		l.mu.Unlock()
-		if !l.Bus.Connected() || !lately && now.Sub(last) < renewEvery {
+		due := now.Sub(last) >= renewEvery
+		if !l.Bus.Connected() || !lately && !due {
 			continue
 		}
-		last = now
-		n, err := l.Bus.Renew(ctx)
-		if n > 0 {
-			l.Log.Warn("scheduled again what the server should have handed out", zap.Int("attempts", n))
-		}
-		if err == nil {
-			_, err = l.Bus.RestoreLate(ctx)
+		_, err := l.Bus.RestoreLate(ctx)
+		if due && err == nil {
+			last = now
+			var n int
+			if n, err = l.Bus.Renew(ctx); n > 0 {
+				l.Log.Warn("scheduled again what the server should have handed out", zap.Int("attempts", n))
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			l.Log.Warn("cannot look for attempts that the server has forgotten, trying again", zap.Error(err))
