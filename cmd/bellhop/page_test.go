@@ -306,6 +306,17 @@ func tryPage(_ pageWorld, tab *tab) {
 	tab.holds("the address has the event", `/^\?seq=\d+$/.test(location.search)`)
 	tab.shows(".tried pre", "module=Punched+cards")
 	tab.holds("its digits are kept", `document.querySelector('textarea').value.includes('9007199254740993')`)
+	// Tried again as it is, it is still that event, with its id and time.
+	const sent = `document.querySelector('.tried pre')?.innerText.match(/webhook-id: (\S+)/i)?.[1] ?? ''`
+	id := js[string](tab, sent)
+	if id == "" {
+		tab.Error("no webhook-id is shown of a recent event")
+	}
+	tab.press("button", "Try it")
+	tab.holds("it is the same delivery", `(`+sent+`) === `+quotedJS(id))
+	tab.write("Event, as JSON", `{"module":{"name":"Punched cards"}}`)
+	tab.press("button", "Try it")
+	tab.holds("another event is another delivery", `![`+quotedJS(id)+`, ''].includes(`+sent+`)`)
 }
 
 // bulkPage sends many again and cancels many, after a count.
