@@ -61,11 +61,11 @@ const (
 	lookAgain = time.Second
 	// feedSize bounds what waits for the projection, in outcomes. One that falls further behind reads them again by itself.
 	feedSize = 4096
-	// renewEvery is how often the link looks for attempts that the server has forgotten; for what its consumers take for acknowledged
-	// so much more often for a while after a connection was made, for a server that has crashed is the one that forgets.
-	renewEvery  = 30 * time.Second
-	renewLately = 5 * time.Second
-	renewFor    = time.Minute
+	// remindEvery is how often the link looks for attempts that the server has forgotten; for a while after a connection was made,
+	// as after a crash of the server, it looks more often for what consumers take for acknowledged.
+	remindEvery  = 30 * time.Second
+	remindLately = 5 * time.Second
+	remindFor    = time.Minute
 )
 
 // Open sets up the streams and consumers. Errors that waiting will not mend are returned; it tries on, until ctx ends, while
@@ -111,7 +111,7 @@ func (l *Link) Run(ctx context.Context) error {
 	}()
 	go func() {
 		defer wg.Done()
-		l.renewOverdue(ctx)
+		l.remind(ctx)
 	}()
 	go func() {
 		defer wg.Done()
@@ -150,9 +150,9 @@ func (l *Link) Run(ctx context.Context) error {
 	}
 }
 
-// renewOverdue has schedules fire that the server has forgotten, until ctx ends.
-func (l *Link) renewOverdue(ctx context.Context) {
-	tick := time.NewTicker(renewLately)
+// remind has attempts handed out that the server has forgotten, until ctx ends.
+func (l *Link) remind(ctx context.Context) {
+	tick := time.NewTicker(remindLately)
 	defer tick.Stop()
 	for last := time.Now(); ; {
 		var now time.Time
@@ -162,19 +162,20 @@ func (l *Link) renewOverdue(ctx context.Context) {
 		case now = <-tick.C:
 		}
 		l.mu.Lock()
-		lately := now.Sub(l.lookedAt) < renewFor
+		lately := now.Sub(l.lookedAt) < remindFor
 		l.mu.Unlock()
-		due := now.Sub(last) >= renewEvery
+		due := now.Sub(last) >= remindEvery
 		if !l.Bus.Connected() || !lately && !due {
 			continue
 		}
-		_, err := l.Bus.RestoreLate(ctx)
-		if due && err == nil {
+		_, err := l.Bus.Restore(ctx)
+		if due {
 			last = now
-			var n int
-			if n, err = l.Bus.Renew(ctx); n > 0 {
+			n, overdue := l.Bus.Renew(ctx)
+			if n > 0 {
 				l.Log.Warn("scheduled again what the server should have handed out", zap.Int("attempts", n))
 			}
+			err = errors.Join(err, overdue)
 		}
 		if err != nil && ctx.Err() == nil {
 			l.Log.Warn("cannot look for attempts that the server has forgotten, trying again", zap.Error(err))

@@ -54,11 +54,9 @@ type Bus struct {
 
 	outcomeMax atomic.Int64 // the outcomes' stream's max_msg_size in bytes; not positive: none
 
-	events    progress          // of the events' consumer
-	overdueAt atomic.Uint64     // the last message that Renew has read
-	lateMu    sync.Mutex        // one look for stranded attempts at a time
-	floors    map[string]uint64 // the consumers' ack floors at RestoreLate's last look, by name
-	floorsAt  int               // how many consumers its round has passed
+	events    progress      // of the events' consumer
+	overdueAt atomic.Uint64 // the last message that Renew has read
+	stranded  stranded
 	denied    denials
 	publisher
 }

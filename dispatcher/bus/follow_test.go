@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"bellhop/internal/testkit"
 )
 
 // follow follows in the background; what comes goes to the channel. It ends with the test.
@@ -86,11 +84,8 @@ func TestFollow(t *testing.T) {
 
 func TestFollowGoesOnOverARestart(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), testkit.FreeAddress(t)
-	s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
-	if err != nil {
-		t.Fatalf("StartServer: %v", err)
-	}
+	_, start := restartable(t)
+	s := start()
 	b := ready(t, s.URL())
 	got := follow(t, b, From{Time: time.Now().Add(-time.Minute)})
 	for i := range 5 {
@@ -100,9 +95,7 @@ func TestFollowGoesOnOverARestart(t *testing.T) {
 		t.Fatalf("followed %d first, want 1", r.Seq)
 	}
 	s.Close()
-	if s, err = StartServer(ServerOptions{Dir: dir, Listen: address}); err != nil {
-		t.Fatalf("StartServer again: %v", err)
-	}
+	s = start()
 	t.Cleanup(s.Close)
 	until(t, 10*time.Second, "connected again", b.Connected)
 	for i := range 5 {

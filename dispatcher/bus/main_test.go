@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
+
+	"bellhop/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -50,6 +52,20 @@ func startEmbedded(t *testing.T) string {
 	}
 	t.Cleanup(s.Close)
 	return s.URL()
+}
+
+// restartable gives a server's folder, and what starts it there at one address.
+func restartable(t *testing.T) (dir string, start func() *Server) {
+	t.Helper()
+	dir, address := t.TempDir(), testkit.FreeAddress(t)
+	return dir, func() *Server {
+		t.Helper()
+		s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
+		if err != nil {
+			t.Fatalf("StartServer: %v", err)
+		}
+		return s
+	}
 }
 
 // startWith starts a server in this process with options that Bellhop's own does not have: permissions, TLS.

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"bellhop/internal/testkit"
 )
 
 func TestPublishTellsDuplicates(t *testing.T) {
@@ -111,11 +109,8 @@ func TestPassing(t *testing.T) {
 
 func TestChangedAfterTheServerWent(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), testkit.FreeAddress(t)
-	s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
-	if err != nil {
-		t.Fatalf("StartServer: %v", err)
-	}
+	_, start := restartable(t)
+	s := start()
 	b := ready(t, s.URL())
 	s.Close()
 	<-b.Changed()
@@ -129,10 +124,7 @@ func TestChangedAfterTheServerWent(t *testing.T) {
 	if took := time.Since(started); took > publishTimeout+2*time.Second {
 		t.Errorf("Publish while the server is away took %s", took)
 	}
-	s, err = StartServer(ServerOptions{Dir: dir, Listen: address})
-	if err != nil {
-		t.Fatalf("StartServer again: %v", err)
-	}
+	s = start()
 	t.Cleanup(s.Close)
 	until(t, 10*time.Second, "connected again", b.Connected)
 	<-b.Changed()

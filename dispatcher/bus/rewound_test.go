@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"bellhop/internal/testkit"
 )
 
 // TestConsumerAheadOfItsStream: a server that loses what it had not written, by a full disk or a power cut, but has noted how far
@@ -23,14 +21,7 @@ func TestConsumerAheadOfItsStream(t *testing.T) {
 	} {
 		t.Run(tt.about, func(t *testing.T) {
 			t.Parallel()
-			dir, address := t.TempDir(), testkit.FreeAddress(t)
-			start := func() *Server {
-				s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
-				if err != nil {
-					t.Fatalf("StartServer: %v", err)
-				}
-				return s
-			}
+			dir, start := restartable(t)
 			s := start()
 			b := ready(t, s.URL())
 			take := func(p *Puller, n int) (got []string) {
@@ -94,7 +85,13 @@ func TestConsumerAheadOfItsStream(t *testing.T) {
 			}
 			add(tt.meanwhile)
 			setup(t, b, testTopology())
+			if _, err := b.Restore(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			add(tt.after)
+			if _, err := b.Restore(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			for name, open := range map[string]func() (*Puller, error){"events": b.Events, "retries": b.Due} {
 				missing := map[string]bool{}
 				for text := range want {
@@ -121,14 +118,7 @@ func TestConsumerAheadOfItsStream(t *testing.T) {
 // the first is not acknowledged, nothing tells the second from one that was handed out.
 func TestStrandedBehindAnUnacknowledgedOne(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), testkit.FreeAddress(t)
-	start := func() *Server {
-		s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
-		if err != nil {
-			t.Fatalf("StartServer: %v", err)
-		}
-		return s
-	}
+	dir, start := restartable(t)
 	s := start()
 	b := ready(t, s.URL())
 	due := testTopology().dueSubject
@@ -170,8 +160,8 @@ func TestStrandedBehindAnUnacknowledgedOne(t *testing.T) {
 	setup(t, b, testTopology())
 	late := func(want int) {
 		t.Helper()
-		if n, err := b.RestoreLate(t.Context()); n != want || err != nil {
-			t.Errorf("RestoreLate() = %d, %v, want %d", n, err, want)
+		if n, err := b.Restore(t.Context()); n != want || err != nil {
+			t.Errorf("Restore() = %d, %v, want %d", n, err, want)
 		}
 	}
 	late(0)

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"bellhop/internal/testkit"
 )
 
 // schedule schedules or ends the test.
@@ -166,18 +164,13 @@ func TestScheduledIDsListsAll(t *testing.T) {
 
 func TestScheduleSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	dir, address := t.TempDir(), testkit.FreeAddress(t)
-	s, err := StartServer(ServerOptions{Dir: dir, Listen: address})
-	if err != nil {
-		t.Fatalf("StartServer: %v", err)
-	}
+	_, start := restartable(t)
+	s := start()
 	b := ready(t, s.URL())
 	due := time.Now().Add(1500 * time.Millisecond)
 	schedule(t, b, "survivor", due, "x")
 	s.Close()
-	if s, err = StartServer(ServerOptions{Dir: dir, Listen: address}); err != nil {
-		t.Fatalf("StartServer again: %v", err)
-	}
+	s = start()
 	t.Cleanup(s.Close)
 	until(t, 10*time.Second, "connected again", b.Connected)
 	m, at := pullOne(t, puller(t, b.Due), 5*time.Second)

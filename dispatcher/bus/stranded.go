@@ -5,22 +5,76 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// restoreStranded gives back attempts that no consumer would give out any more. A server that lost what it had not written, by a
-// full disk or a power cut, may hold an attempt that its consumer takes for acknowledged: what the attempt led to, the next
-// one or its outcome, may be lost with it. It is published again in the old one's place, and so is examined once more: one that
-// was settled is known by its outcome.
+// restoreLook is how many consumers one look of Restore goes into: each costs the server a search.
+const restoreLook = 16
+
+// stranded is what Restore saw when it last looked.
+type stranded struct {
+	mu     sync.Mutex        // one look at a time
+	floors map[string]uint64 // of the consumers, by name
+	passed int               // consumers that this round has gone into
+}
+
+// reset forgets what was seen: the stream may be another.
+func (s *stranded) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.floors, s.passed = nil, 0
+}
+
+// Restore gives back attempts that no consumer would give out any more; it returns how many. A server that lost what it had not
+// written, by a crash, a full disk or a power cut, may hold an attempt that its consumer takes for acknowledged: what the attempt
+// led to, the next one or its outcome, may be lost with it. It is published again in the old one's place, and so is examined once
+// more: one that was settled is known by its outcome.
 //
-// This finds what the consumers take for acknowledged now. RestoreLate finds the rest.
-func (b *Bus) restoreStranded(ctx context.Context) error {
-	b.lateMu.Lock()
-	defer b.lateMu.Unlock()
-	b.floors, b.floorsAt = nil, 0
-	_, err := b.restore(ctx, floorOf)
-	return err
+// What is acknowledged is gone from the stream a moment later, so what lies there and was taken for acknowledged in the call
+// before is stranded. Restore is to be called every few seconds at most, more often than not after a connection was made.
+func (b *Bus) Restore(ctx context.Context) (n int, err error) {
+	b.stranded.mu.Lock()
+	defer b.stranded.mu.Unlock()
+	before := b.stranded.floors
+	b.stranded.floors = map[string]uint64{}
+	err = b.api(ctx, func(ctx context.Context) error {
+		s, err := b.js.Stream(ctx, b.top.Retries)
+		if err != nil {
+			return err
+		}
+		state := s.CachedInfo().State
+		if state.Msgs == 0 {
+			return nil
+		}
+		at, looked := 0, 0
+		consumers := s.ListConsumers(ctx)
+		for c := range consumers.Info() {
+			if c.Config.FilterSubject == "" {
+				continue
+			}
+			b.stranded.floors[c.Name] = floorOf(c)
+			at++
+			floor := before[c.Name]
+			if floor < state.FirstSeq || at <= b.stranded.passed || looked == restoreLook {
+				continue
+			}
+			looked++
+			more, err := b.restoreBelow(ctx, s, c, floor)
+			if n += more; err != nil {
+				return err
+			}
+		}
+		if b.stranded.passed += restoreLook; b.stranded.passed >= at {
+			b.stranded.passed = 0
+		}
+		return consumers.Err()
+	})
+	if err != nil {
+		return n, fmt.Errorf("look for stranded attempts in %s: %w", b.top.Retries, err)
+	}
+	return n, nil
 }
 
 // floorOf is up to where a consumer takes everything for acknowledged. After a crash its ack floor may stay behind for good.
@@ -29,64 +83,6 @@ func floorOf(c *jetstream.ConsumerInfo) uint64 {
 		return max(c.AckFloor.Stream, c.Delivered.Stream)
 	}
 	return c.AckFloor.Stream
-}
-
-// lateLook is how many consumers one look of RestoreLate goes into: each costs the server a search.
-const lateLook = 16
-
-// RestoreLate gives back stranded attempts that were above their consumers' ack floors as the connection was made, for others that
-// were delivered before them were not acknowledged yet; it returns how many. Acknowledged attempts are gone from their stream soon: what still
-// lies below a floor of the call before is stranded. To be called every few seconds at most.
-func (b *Bus) RestoreLate(ctx context.Context) (int, error) {
-	b.lateMu.Lock()
-	defer b.lateMu.Unlock()
-	before, looked, at := b.floors, 0, 0
-	b.floors = map[string]uint64{}
-	n, err := b.restore(ctx, func(c *jetstream.ConsumerInfo) uint64 {
-		b.floors[c.Name] = floorOf(c)
-		at++
-		if before[c.Name] == 0 || at <= b.floorsAt || looked == lateLook {
-			return 0
-		}
-		looked++
-		return before[c.Name]
-	})
-	b.floorsAt += lateLook
-	if b.floorsAt >= at {
-		b.floorsAt = 0
-	}
-	return n, err
-}
-
-// restore goes through the consumers of attempts, each up to a floor; 0 for none.
-func (b *Bus) restore(ctx context.Context, floor func(*jetstream.ConsumerInfo) uint64) (n int, err error) {
-	err = b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
-		if err != nil {
-			return err
-		}
-		first := s.CachedInfo().State.FirstSeq
-		if s.CachedInfo().State.Msgs == 0 {
-			return nil
-		}
-		consumers := s.ListConsumers(ctx)
-		for c := range consumers.Info() {
-			if c.Config.FilterSubject == "" {
-				continue
-			}
-			if up := floor(c); up >= first {
-				more, err := b.restoreBelow(ctx, s, c, up)
-				if n += more; err != nil {
-					return err
-				}
-			}
-		}
-		return consumers.Err()
-	})
-	if err != nil {
-		return n, fmt.Errorf("look for stranded attempts in %s: %w", b.top.Retries, err)
-	}
-	return n, nil
 }
 
 // restoreBelow publishes again what a consumer's subjects hold at or below a floor.

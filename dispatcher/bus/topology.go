@@ -64,7 +64,8 @@ func (b *Bus) Setup(ctx context.Context, t Topology) error {
 	if err := errors.Join(b.mayPublish(ctx, b.top.Results.Prefix+".delivered.probe"), b.mayPublish(ctx, b.top.atSubject("probe")), b.mayWork(ctx)); err != nil {
 		return err
 	}
-	return b.restoreStranded(ctx)
+	b.stranded.reset()
+	return nil
 }
 
 // mayPublish finds out whether the user may publish to a subject, before there is something to lose: the message names a
