@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +53,9 @@ func pendingOf(p bus.PendingJob, now time.Time) (api.Pending, error) {
 // Pending implements console.Deliveries.
 func (k *desk) Pending(ctx context.Context, q console.PendingQuery) (api.PendingList, error) {
 	out := api.PendingList{Items: []api.Pending{}, Due: []api.DueCount{}}
+	if q.After != "" && !pendingCursors.MatchString(q.After) {
+		return out, &console.Refusal{Status: http.StatusBadRequest, Err: fmt.Errorf("cursor: %.64q is none of this list's", q.After)}
+	}
 	b, err := k.bus()
 	if err != nil {
 		return out, err
@@ -100,6 +105,9 @@ func pendingCursor(p api.Pending) string {
 	}
 	return fmt.Sprintf("%015d-%s", due, p.DeliveryID)
 }
+
+// pendingCursors are what pendingCursor gives.
+var pendingCursors = regexp.MustCompile(`^[0-9]{15,19}-`)
 
 func dueCounts(list []api.Pending, now time.Time) []api.DueCount {
 	sums := map[string]int{}

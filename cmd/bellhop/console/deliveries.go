@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,13 +146,21 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	done, err := s.o.ByHand.Retry(r.Context(), id)
+	done, err := s.sendAgain(r.Context(), id, callerOf(r).by)
 	if err != nil {
 		s.fail(w, err)
 		return
 	}
-	s.o.Log.Info("delivery sent again", zap.String("delivery", id), zap.Int("run", done.Run), zap.String("by", callerOf(r).by))
 	answerWith(w, http.StatusAccepted, done)
+}
+
+// sendAgain begins a new run of a failed delivery, and says who asked for it.
+func (s *Server) sendAgain(ctx context.Context, id, by string) (api.Retried, error) {
+	done, err := s.o.ByHand.Retry(ctx, id)
+	if err == nil {
+		s.o.Log.Info("delivery sent again", zap.String("delivery", id), zap.Int("run", done.Run), zap.String("by", by))
+	}
+	return done, err
 }
 
 func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
@@ -161,17 +168,22 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	outcome, err := s.o.ByHand.Cancel(r.Context(), id, callerOf(r).by)
+	outcome, err := s.callOff(r.Context(), id, callerOf(r).by)
 	if err != nil {
 		s.fail(w, err)
 		return
 	}
-	s.o.Log.Info("delivery cancelled", zap.String("delivery", id), zap.Int("attempt", outcome.Attempt), zap.String("by", callerOf(r).by))
 	answer(w, outcome)
 }
 
-// pendingCursor is a time in milliseconds and a delivery's id.
-var pendingCursor = regexp.MustCompile(`^[0-9]{15}-[0-9a-f]{32}$`)
+// callOff cancels a delivery's next attempt, and says who asked for it.
+func (s *Server) callOff(ctx context.Context, id, by string) (api.Outcome, error) {
+	outcome, err := s.o.ByHand.Cancel(ctx, id, by)
+	if err == nil {
+		s.o.Log.Info("delivery cancelled", zap.String("delivery", id), zap.Int("attempt", outcome.Attempt), zap.String("by", by))
+	}
+	return outcome, err
+}
 
 func checkStates(states []string) error {
 	for _, state := range states {
@@ -186,9 +198,6 @@ func (s *Server) pending(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	q := PendingQuery{States: v["state"], Rules: v["rule"], Endpoints: v["endpoint"], Types: v["type"], After: v.Get("cursor")}
 	err := checkStates(q.States)
-	if err == nil && q.After != "" && !pendingCursor.MatchString(q.After) {
-		err = fmt.Errorf("cursor: %.64q is none of this list's", q.After)
-	}
 	if err == nil {
 		q.Limit, err = number(v, "limit", 50, 1, 500)
 	}

@@ -212,18 +212,12 @@ func (s *Server) startOperation(w http.ResponseWriter, r *http.Request) {
 	}
 	by := callerOf(r).by
 	do := func(ctx context.Context, id string) error {
-		done, err := s.o.ByHand.Retry(ctx, id)
-		if err == nil {
-			s.o.Log.Info("delivery sent again", zap.String("delivery", id), zap.Int("run", done.Run), zap.String("by", by))
-		}
+		_, err := s.sendAgain(ctx, id, by)
 		return err
 	}
 	if req.Action == "cancel" {
 		do = func(ctx context.Context, id string) error {
-			_, err := s.o.ByHand.Cancel(ctx, id, by)
-			if err == nil {
-				s.o.Log.Info("delivery cancelled", zap.String("delivery", id), zap.String("by", by))
-			}
+			_, err := s.callOff(ctx, id, by)
 			return err
 		}
 	}
@@ -235,7 +229,8 @@ func (s *Server) startOperation(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	s.o.Log.Info("bulk operation begun", zap.String("operation", op.ID), zap.String("action", op.Action), zap.Int("deliveries", op.Total), zap.String("filter", filterText(req.Filter)), zap.Uint64("until", until), zap.String("by", by))
+	s.o.Log.Info("bulk operation begun", zap.String("operation", op.ID), zap.String("action", op.Action), zap.Int("deliveries", op.Total),
+		zap.String("filter", filterText(req.Filter)), zap.Uint64("until", until), zap.String("by", by))
 	answerWith(w, http.StatusAccepted, op)
 }
 
