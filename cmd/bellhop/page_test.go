@@ -385,6 +385,11 @@ func everywhere(w pageWorld, tab *tab) {
 		}
 	}
 	w.get("/deliveries?rule=gone&limit=1", &list)
+	tab.open("/")
+	rates := js[string](tab, `import('/assets/lib/format.js').then((m) => [[5, 0], [1, 27], [0, 0], [1, 5000], [9999, 1]].map(([errors, delivered]) => m.rate({ errors, delivered })).join())`)
+	if want := "100 %,3.6 %,0 %,< 0.1 %,> 99.9 %"; rates != want {
+		tab.Errorf("error rates are %q, want %q: what was never POSTed is an attempt as well", rates, want)
+	}
 	for _, path := range []string{"/", "/deliveries", "/deliveries?q=nobody", "/deliveries/" + list.Items[0].ID, "/pending", "/rules", "/rules/crm", "/versions", "/endpoints", "/try?seq=1", "/nothing"} {
 		tab.width(1280)
 		tab.dark(false)
