@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bellhop/dispatcher/delivery"
+	"bellhop/internal/testkit"
 )
 
 const short = 200 * time.Millisecond
@@ -165,12 +166,7 @@ func TestPostNetworkErrors(t *testing.T) {
 }
 
 func TestPostConnectErrors(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
+	addr := testkit.FreeAddress(t)
 	res := post(t, newClient(t, ClientOptions{}), "http://"+addr+"/path?query")
 	wantErr(t, "Post to a closed port", res, delivery.KindNetwork, "connect to "+addr+": connection refused")
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"bellhop/dispatcher/delivery"
+	"bellhop/internal/testkit"
 )
 
 // tunnel is an HTTP proxy that connects every CONNECT to one address, and answers absolute-form requests itself.
@@ -97,15 +98,11 @@ func TestPostProxyFailures(t *testing.T) {
 	refusing := httptest.NewServer(tunnel(t, "", func(*http.Request) {}))
 	t.Cleanup(refusing.Close)
 	secure, _ := newTLSServer(t, false, func(http.ResponseWriter, *http.Request) {})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	closed := testkit.FreeAddress(t)
 	for _, tt := range []struct{ proxy, want string }{
 		{"http://me:hunter2@" + refusing.Listener.Addr().String(), "proxy: CONNECT was answered with 407 Proxy Authentication Required"},
-		{"http://me:hunter2@" + closed.Addr().String(), "proxy: connect to " + closed.Addr().String() + ": connection refused"},
-		{"socks5://me:hunter2@" + closed.Addr().String(), "proxy: connect to " + closed.Addr().String() + ": connection refused"},
+		{"http://me:hunter2@" + closed, "proxy: connect to " + closed + ": connection refused"},
+		{"socks5://me:hunter2@" + closed, "proxy: connect to " + closed + ": connection refused"},
 		{"https://me:hunter2@" + secure.Listener.Addr().String(), "proxy: "},
 	} {
 		c := newClient(t, ClientOptions{Proxy: parseProxy(t, tt.proxy), Lookup: resolvesTo("93.184.216.34"), RootCAs: x509.NewCertPool()})
