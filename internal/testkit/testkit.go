@@ -49,5 +49,5 @@ func FreeAddress(t testing.TB) string {
 	if !ok {
 		t.Fatalf("hold a port: its address is a %T", address)
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4(inet.Addr), uint16(inet.Port)).String() //nolint:gosec // G115: a port
+	return netip.AddrPortFrom(netip.AddrFrom4(inet.Addr), uint16(inet.Port)).String()
 }
