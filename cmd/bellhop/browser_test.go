@@ -22,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
 )
 
@@ -117,7 +118,7 @@ func (b *browser) tab(t *testing.T, base string) *tab {
 	t.Helper()
 	w := &tab{T: t, browser: b, base: base}
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(w.hear))
-	ctx, late := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, late := context.WithTimeout(ctx, 6*time.Minute)
 	w.ctx = ctx
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -133,6 +134,29 @@ func (b *browser) tab(t *testing.T, base string) *tab {
 	command(w, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: watch})
 	w.width(1280)
 	return w
+}
+
+// part runs a part of a test in the same window, which spares it the start of another. What the page has stored is gone before it,
+// and what it expects is forgotten after it.
+func (w *tab) part(name string, run func(t *testing.T)) {
+	w.Helper()
+	whole, expected := w.T, w.expected
+	whole.Run(name, func(t *testing.T) {
+		w.T = t
+		defer func() {
+			if t.Failed() {
+				w.shot("failed-" + strings.ReplaceAll(t.Name(), "/", "-"))
+			} else {
+				w.sound()
+			}
+			w.T = whole
+			w.mu.Lock()
+			w.wrong, w.answers, w.expected = nil, nil, expected
+			w.mu.Unlock()
+		}()
+		command(w, storage.ClearDataForOrigin, storage.ClearDataForOriginParams{Origin: w.base, StorageTypes: "local_storage,cookies"})
+		run(t)
+	})
 }
 
 // hear notes what must not happen: exceptions, refusals by the policy, requests to anybody else.

@@ -115,54 +115,56 @@ func TestBrowserStates(t *testing.T) {
 		{"/try", []string{"Nothing tried yet"}}, {"/versions", nil},
 		{"/deliveries/00000000000000000000000000000000", []string{"No such delivery"}},
 	}
-	for _, view := range views {
-		name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(view.path), "-")
-		t.Run(view.path, func(t *testing.T) {
-			tab := b.tab(t, g.url)
-			tab.expect("404", "503")
-			tab.width(360)
-			tab.dark(true)
-			if view.path != "/try" {
-				g.hold(true)
-				defer g.hold(false)
-				tab.open(view.path)
-				tab.holds("it says that it is loading", `[...document.querySelectorAll('main .loading')].some((e) => e.checkVisibility() && e.innerText.includes('Loading'))`)
-				tab.accessible("loading " + view.path)
-				tab.fits("loading " + view.path)
-				tab.shot("state-loading-" + name)
-				g.hold(false)
-			} else {
-				tab.open(view.path)
-			}
-			tab.holds("it is loaded", `!document.querySelector('.loading')`)
-			for _, text := range view.empty {
-				tab.shows("main", text)
-			}
-			tab.still(view.path + " at 360 pixels")
-			tab.accessible("empty " + view.path)
-			tab.fits("empty " + view.path)
-			tab.shot("state-empty-" + name)
+	t.Run("views", func(t *testing.T) {
+		tab := b.tab(t, g.url)
+		tab.expect("404", "503")
+		tab.width(360)
+		tab.dark(true)
+		for _, view := range views {
+			name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(view.path), "-")
+			tab.part(view.path, func(t *testing.T) {
+				if view.path != "/try" {
+					g.hold(true)
+					defer g.hold(false)
+					tab.open(view.path)
+					tab.holds("it says that it is loading", `[...document.querySelectorAll('main .loading')].some((e) => e.checkVisibility() && e.innerText.includes('Loading'))`)
+					tab.accessible("loading " + view.path)
+					tab.fits("loading " + view.path)
+					tab.shot("state-loading-" + name)
+					g.hold(false)
+				} else {
+					tab.open(view.path)
+				}
+				tab.holds("it is loaded", `!document.querySelector('.loading')`)
+				for _, text := range view.empty {
+					tab.shows("main", text)
+				}
+				tab.still(view.path + " at 360 pixels")
+				tab.accessible("empty " + view.path)
+				tab.fits("empty " + view.path)
+				tab.shot("state-empty-" + name)
 
-			// Refused, and then it goes on by itself.
-			g.fail(true)
-			defer g.fail(false)
-			tab.run(reloadPage)
-			if view.path == "/try" {
-				tab.press("button", "Try it")
-			}
-			tab.shows(".state.bad", "Service Unavailable")
-			tab.shows(".state.bad", "the bus is away")
-			tab.shows(".state.bad button", "Try again")
-			tab.accessible("refused " + view.path)
-			tab.fits("refused " + view.path)
-			tab.shot("state-error-" + name)
-			g.fail(false)
-			if view.path != "/" && view.path != "/deliveries" {
-				tab.press(".state.bad button", "Try again")
-			}
-			tab.holds("it goes on", `!document.querySelector('.state.bad, .loading')`)
-		})
-	}
+				// Refused, and then it goes on by itself.
+				g.fail(true)
+				defer g.fail(false)
+				tab.run(reloadPage)
+				if view.path == "/try" {
+					tab.press("button", "Try it")
+				}
+				tab.shows(".state.bad", "Service Unavailable")
+				tab.shows(".state.bad", "the bus is away")
+				tab.shows(".state.bad button", "Try again")
+				tab.accessible("refused " + view.path)
+				tab.fits("refused " + view.path)
+				tab.shot("state-error-" + name)
+				g.fail(false)
+				if view.path != "/" && view.path != "/deliveries" {
+					tab.press(".state.bad button", "Try again")
+				}
+				tab.holds("it goes on", `!document.querySelector('.state.bad, .loading')`)
+			})
+		}
+	})
 	t.Run("a view that does not load", func(t *testing.T) {
 		g.drop("/assets/views/rules.js")
 		defer g.drop("")
@@ -212,8 +214,8 @@ func TestBrowserKeepsPlace(t *testing.T) {
 	w.counted("delivered", 1)
 	w.counted("failed", 1)
 
-	t.Run("focus", func(t *testing.T) {
-		tab := b.tab(t, w.url)
+	tab := b.tab(t, w.url)
+	tab.part("focus", func(*testing.T) {
 		tab.open("/endpoints")
 		tab.shows("tbody", w.to.url)
 		calls := js[string](tab, `(() => { document.querySelector('tbody a').focus(); return document.querySelector('tbody td[data-name=Calls]').innerText })()`)
@@ -230,8 +232,7 @@ func TestBrowserKeepsPlace(t *testing.T) {
 		tab.key("\r")
 		tab.shows("tbody .badge", "Open")
 	})
-	t.Run("reading", func(t *testing.T) {
-		tab := b.tab(t, w.url)
+	tab.part("reading", func(*testing.T) {
 		tab.open("/deliveries?rule=gone")
 		tab.press("tbody a", "course.inactive")
 		tab.shows(".attempts pre", "<h1>gone</h1>")
@@ -249,8 +250,7 @@ func TestBrowserKeepsPlace(t *testing.T) {
 			tab.Error("what was closed opens by itself when the page is drawn anew")
 		}
 	})
-	t.Run("selected", func(t *testing.T) {
-		tab := b.tab(t, w.url)
+	tab.part("selected", func(*testing.T) {
 		tab.open("/endpoints")
 		tab.shows("tbody", w.to.url)
 		js[any](tab, `getSelection().selectAllChildren(document.querySelector('tbody td'))`)
@@ -261,9 +261,8 @@ func TestBrowserKeepsPlace(t *testing.T) {
 			tab.Errorf("selected is %q, want %q still", got, w.to.url)
 		}
 	})
-	t.Run("hidden", func(t *testing.T) {
+	tab.part("hidden", func(*testing.T) {
 		// A tab that nobody sees keeps no connection: there are six for all tabs of a browser.
-		tab := b.tab(t, w.url)
 		tab.open("/deliveries")
 		tab.shows(".live", "Live")
 		tab.holds("both are listed", `document.querySelectorAll('tbody tr').length >= 2`)
@@ -281,9 +280,8 @@ func TestBrowserKeepsPlace(t *testing.T) {
 		tab.shows(".live", "Live")
 		tab.holds("what came meanwhile is there", fmt.Sprintf(`document.querySelectorAll('tbody tr').length === %d`, rows+1))
 	})
-	t.Run("comparing", func(t *testing.T) {
+	tab.part("comparing", func(t *testing.T) {
 		w := pageWorld{t, w.pageDaemon}
-		tab := b.tab(t, w.url)
 		for _, text := range []string{"one", "two"} {
 			w.rules(strings.Replace(pageRules, "Its receiver has moved", text, 1))
 			w.until("it is in force", func() bool {

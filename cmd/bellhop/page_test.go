@@ -27,6 +27,7 @@ func TestBrowser(t *testing.T) {
 	w.counted("failed", 6)
 	w.counted("retrying", 6)
 
+	window := b.tab(t, w.url)
 	for _, view := range []struct {
 		name string
 		test func(w pageWorld, tab *tab)
@@ -35,7 +36,11 @@ func TestBrowser(t *testing.T) {
 		{"endpoints", endpointsPage}, {"try", tryPage}, {"bulk", bulkPage}, {"theme", themePage}, {"widget", widgetPage}, {"everywhere", everywhere},
 		{"connection", connectionPage},
 	} {
-		t.Run(view.name, func(t *testing.T) { view.test(pageWorld{t, w.pageDaemon}, b.tab(t, w.url)) })
+		window.part(view.name, func(t *testing.T) {
+			window.width(1280)
+			window.dark(false)
+			view.test(pageWorld{t, w.pageDaemon}, window)
+		})
 	}
 }
 
