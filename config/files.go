@@ -99,7 +99,7 @@ func (r *reader) file(path string) {
 		r.fault(path, "cannot be read: %v", reason(err))
 		return
 	}
-	r.files = append(r.files, rule.SourceFile{Path: path, Text: string(text)})
+	r.files = append(r.files, rule.SourceFile{Path: path, Text: text})
 }
 
 // again tells whether the path was reached before, by whatever name.
@@ -132,19 +132,31 @@ func isRuleFile(path string) bool {
 }
 
 // readBounded reads a file of at most limit bytes. Named pipes and devices, which may never end, are refused.
-func readBounded(path string, limit int64) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
+func readBounded(path string, limit int64) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", errors.New("not a regular file")
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer f.Close()
-	return readAll(f, limit)
+	var text strings.Builder
+	text.Grow(int(min(info.Size(), limit) + 1)) // files of megabytes are not copied about
+	switch n, err := io.Copy(&text, io.LimitReader(f, limit+1)); {
+	case err != nil:
+		return "", err
+	case n > limit:
+		return "", tooLarge(limit)
+	}
+	return text.String(), nil
 }
+
+func tooLarge(limit int64) error { return fmt.Errorf("more than %d bytes", limit) }
 
 // readAll reads to the end, or fails beyond limit bytes.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
@@ -153,7 +165,7 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("more than %d bytes", limit)
+		return nil, tooLarge(limit)
 	}
 	return data, nil
 }

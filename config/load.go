@@ -155,7 +155,7 @@ func (l *loader) file(o LoadOptions) string {
 		l.fault(origin, "", "cannot be read: "+reason(err).Error())
 		return path
 	}
-	docs, err := parseYAML(string(text))
+	docs, err := parseYAML(text)
 	switch {
 	case err != nil:
 		text := err.Error()

@@ -46,6 +46,31 @@ type node struct {
 	size      int // nodes when every alias is written out, saturated
 }
 
+// nodes makes nodes, many at a time: a large file has millions.
+type nodes struct {
+	slabs [][]node
+	used  int // of the last slab that is in use
+	at    int // which that is
+}
+
+// slabSize is how many nodes are made together, at most.
+const slabSize = 1024
+
+// next gives a node, which holds what it held before.
+func (s *nodes) next() *node {
+	if s.at < len(s.slabs) && s.used == len(s.slabs[s.at]) {
+		s.at, s.used = s.at+1, 0
+	}
+	if s.at == len(s.slabs) {
+		s.slabs = append(s.slabs, make([]node, min(16<<min(s.at, 6), slabSize)))
+	}
+	s.used++
+	return &s.slabs[s.at][s.used-1]
+}
+
+// reset takes all nodes back, to be given out again.
+func (s *nodes) reset() { s.at, s.used = 0, 0 }
+
 // pair is one entry of a mapping.
 type pair struct{ key, value *node }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"bellhop/dispatcher/rule"
@@ -69,9 +70,17 @@ func (s *shaper) pieces(f rule.SourceFile, size int) bool {
 	return true
 }
 
+// spareNodes are those of pieces that have been read: definitions keep none.
+var spareNodes = sync.Pool{New: func() any { return &nodes{} }}
+
 // shape reads the piece's entries. It tells whether they are what they were taken for.
 func (p *piece) shape(restore *strings.Replacer) bool {
-	read := reading{src: &source{text: p.text, before: p.before}, restore: restore}
+	nodes := spareNodes.Get().(*nodes) //nolint:forcetypeassert // nothing else is put there
+	defer func() {
+		nodes.reset()
+		spareNodes.Put(nodes)
+	}()
+	read := reading{src: &source{text: p.text, before: p.before}, restore: restore, nodes: nodes}
 	docs, err := read.documents()
 	if err != nil || len(docs) != 1 {
 		return false
@@ -88,7 +97,7 @@ func (p *piece) shape(restore *strings.Replacer) bool {
 
 // readFrame reads what stands around the list of rules, in whose place there are empty lines. line is that of the key.
 func readFrame(text string, restore *strings.Replacer, line int) (doc *node, repeated int, ok bool) {
-	read := reading{src: &source{text: text}, restore: restore}
+	read := reading{src: &source{text: text}, restore: restore, nodes: &nodes{}}
 	docs, err := read.documents()
 	// An alias might mean an anchor of the list.
 	if err != nil || len(docs) != 1 || docs[0].kind != mappingNode || read.aliases > 0 {

@@ -12,26 +12,27 @@ var parameterKeys = []string{"name", "value"}
 
 // parameters reads a webhook's parameters: a mapping, a list of {name, value}, or a string.
 func (s *shaper) parameters(n *node, path string) []rule.Parameter {
-	var out []rule.Parameter
 	switch {
 	case n.null():
 		return nil
 	case n.kind == scalarNode:
 		return s.splitParameters(n, path)
-	case n.kind == listNode:
+	}
+	out := make([]rule.Parameter, 0, len(n.items)+len(n.pairs))
+	if n.kind == listNode {
 		for i, item := range n.items {
 			if p, ok := s.parameter(item, path+"["+strconv.Itoa(i)+"]"); ok {
 				out = append(out, p)
 			}
 		}
-	default:
-		s.mapping(n, path, nil, "parameters by name", func(name string, k, v *node) {
-			at := join(path, name)
-			if value, ok := s.parameterValue(v, at); ok {
-				out = append(out, rule.Parameter{Name: s.scalar(k, at), Value: value})
-			}
-		})
+		return out
 	}
+	s.mapping(n, path, nil, "parameters by name", func(name string, k, v *node) {
+		at := join(path, name)
+		if value, ok := s.parameterValue(v, at); ok {
+			out = append(out, rule.Parameter{Name: s.scalar(k, at), Value: value})
+		}
+	})
 	return out
 }
 

@@ -21,7 +21,7 @@ func parseYAML(text string) ([]*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reading{src: &source{text: text}, restore: restore}
+	r := reading{src: &source{text: text}, restore: restore, nodes: &nodes{}}
 	return r.documents()
 }
 
@@ -42,6 +42,7 @@ func prepare(text string) (prepared string, restore *strings.Replacer, err error
 type reading struct {
 	src      *source
 	restore  *strings.Replacer
+	nodes    *nodes
 	aliases  int // seen
 	repeated int // nodes that they repeat, in all documents
 }
@@ -70,7 +71,7 @@ func (r *reading) documents() (docs []*node, err error) {
 		if len(doc.Content) == 0 {
 			continue
 		}
-		c := converter{src: r.src, restore: r.restore, done: map[*yaml.Node]*node{}}
+		c := converter{src: r.src, restore: r.restore, nodes: r.nodes, done: map[*yaml.Node]*node{}}
 		n, err := c.node(doc.Content[0])
 		if err != nil {
 			return nil, err
@@ -181,17 +182,13 @@ type converter struct {
 	made    int                  // nodes made, aliases not written out
 	aliases int
 	depth   int
-	slab    []node // nodes are made many at a time: a large file has millions
+	nodes   *nodes
 }
 
 // make allocates a node at the place of the library's.
 func (c *converter) make(kind nodeKind, n *yaml.Node) *node {
 	c.made++
-	if len(c.slab) == 0 {
-		c.slab = make([]node, min(c.made, 1024))
-	}
-	out := &c.slab[0]
-	c.slab = c.slab[1:]
+	out := c.nodes.next()
 	line, col := c.src.place(n.Line, n.Column)
 	*out = node{kind: kind, depth: 1, size: 1, line: int32(line), col: int32(col)}
 	return out

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
@@ -24,7 +25,10 @@ const maxSource = 1 << 30
 // length of its text, its text. Bytes stay as they are, whatever their encoding.
 type source []byte
 
-func packSource(files []rule.SourceFile) (source, error) {
+// packing is files whose text is to be packed: written where it goes, a piece at a time, since it may be of many megabytes.
+type packing []rule.SourceFile
+
+func pack(files []rule.SourceFile) (packing, error) {
 	n := 0
 	for _, f := range files {
 		n += len(f.Path) + len(f.Text) + 2*binary.MaxVarintLen64
@@ -32,17 +36,36 @@ func packSource(files []rule.SourceFile) (source, error) {
 	if n > maxSource {
 		return nil, fmt.Errorf("the rule files are of %d bytes together, at most %d", n, maxSource)
 	}
-	src := make(source, 0, n)
-	for _, f := range files {
-		for _, text := range []string{f.Path, f.Text} {
-			src = binary.AppendUvarint(src, uint64(len(text)))
-			src = append(src, text...)
-		}
-	}
-	return src, nil
+	return files, nil
 }
 
-// key is the SHA-256 of the text, so that versions with the same text share it.
+// pieceSize is how much of a text is copied at a time.
+const pieceSize = 64 << 10
+
+// write writes the packed text.
+func (p packing) write(w io.Writer) error {
+	out := bufio.NewWriterSize(w, pieceSize)
+	for _, f := range p {
+		for _, text := range []string{f.Path, f.Text} {
+			if _, err := out.Write(binary.AppendUvarint(out.AvailableBuffer(), uint64(len(text)))); err != nil {
+				return err
+			}
+			if _, err := out.WriteString(text); err != nil {
+				return err
+			}
+		}
+	}
+	return out.Flush()
+}
+
+// key is the SHA-256 of the packed text, so that versions with the same text share it.
+func (p packing) key() string {
+	sum := sha256.New()
+	_ = p.write(sum) // a sum takes everything
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// key is the SHA-256 of the text.
 func (src source) key() string {
 	sum := sha256.Sum256(src)
 	return hex.EncodeToString(sum[:])
@@ -51,13 +74,17 @@ func (src source) key() string {
 // textSum is a sum over the files' texts, wherever they are read from and in whatever order.
 func textSum(files []rule.SourceFile) string {
 	sums := make([]string, len(files))
+	sum := sha256.New()
+	out := bufio.NewWriterSize(sum, pieceSize)
 	for i, f := range files {
-		sum := sha256.Sum256([]byte(f.Text))
-		sums[i] = string(sum[:])
+		sum.Reset()
+		_, _ = out.WriteString(f.Text) // a sum takes everything
+		_ = out.Flush()
+		sums[i] = string(sum.Sum(nil))
 	}
 	slices.Sort(sums)
-	sum := sha256.Sum256([]byte(strings.Join(sums, "")))
-	return hex.EncodeToString(sum[:])
+	all := sha256.Sum256([]byte(strings.Join(sums, "")))
+	return hex.EncodeToString(all[:])
 }
 
 func (src source) files() ([]rule.SourceFile, error) {
@@ -86,13 +113,13 @@ func (src source) files() ([]rule.SourceFile, error) {
 }
 
 // compress prefers speed: a change of rules is in force within 2 s, of which compiling wants the most.
-func (src source) compress() ([]byte, error) {
+func (p packing) compress() ([]byte, error) {
 	var buf bytes.Buffer
 	z, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := z.Write(src); err != nil {
+	if err := p.write(z); err != nil {
 		return nil, err
 	}
 	if err := z.Close(); err != nil {

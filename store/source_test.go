@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"testing"
@@ -16,7 +17,7 @@ func TestSourceKeepsEveryByte(t *testing.T) {
 		{{Path: "b.yaml", Text: "x"}, {Path: "a.yaml", Text: "\r\n\x00"}},
 		{{Path: "caf\xe9.yaml", Text: "\xff\xfe not UTF-8"}, {Path: "", Text: "é"}},
 	} {
-		src, err := packSource(files)
+		src, err := pack(files)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +36,7 @@ func TestSourceKeepsEveryByte(t *testing.T) {
 }
 
 func TestExpandRefusesAnotherText(t *testing.T) {
-	src, err := packSource(files("one"))
+	src, err := pack(files("one"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,23 +54,32 @@ func TestExpandRefusesAnotherText(t *testing.T) {
 	}
 }
 
+func packed(t testing.TB, p packing) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := p.write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func FuzzSource(f *testing.F) {
-	src, err := packSource(files("seed"))
+	src, err := pack(files("seed"))
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add([]byte(src))
+	f.Add(packed(f, src))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files, err := source(data).files()
 		if err != nil {
 			return
 		}
-		again, err := packSource(files)
+		again, err := pack(files)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := again.files(); err != nil || !slices.Equal(back, files) {
+		if back, err := source(packed(t, again)).files(); err != nil || !slices.Equal(back, files) {
 			t.Errorf("files %q come back as %q, %v", files, back, err)
 		}
 	})

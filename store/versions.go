@@ -53,7 +53,7 @@ func (s *Store) PutVersion(v Version) (Version, error) {
 	if v.At.IsZero() {
 		v.At = s.now()
 	}
-	src, err := packSource(v.Files)
+	src, err := pack(v.Files)
 	if err != nil {
 		return Version{}, fmt.Errorf("put version %s: %w", v.Digest, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,10 +14,6 @@ import (
 
 // The canonical forms. Their fields' order is part of every version ever computed: add at the end, never reorder.
 type (
-	canonicalSet struct {
-		Filters []canonicalFilter `json:"filters"`
-		Rules   []canonicalRule   `json:"rules"`
-	}
 	canonicalFilter struct {
 		Name   string `json:"name"`
 		Filter any    `json:"filter"`
@@ -48,30 +45,61 @@ type (
 // filled in where the rule files' own defaults apply, rules and filters by name, no positions, no file names, secrets as
 // ${NAME}. A daemon's delivery defaults are its own, so what leaves them to it stays left out.
 func Canonical(d *Definitions) []byte {
-	set := canonicalSet{Filters: []canonicalFilter{}, Rules: []canonicalRule{}}
-	for i := range d.Filters {
-		f := &d.Filters[i]
-		set.Filters = append(set.Filters, canonicalFilter{f.Name.Text, canonicalNode(f.Filter)})
-	}
-	for i := range d.Rules {
-		set.Rules = append(set.Rules, canonicalRuleOf(&d.Rules[i]))
-	}
-	slices.SortStableFunc(set.Filters, func(a, b canonicalFilter) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortStableFunc(set.Rules, func(a, b canonicalRule) int { return cmp.Compare(a.Name, b.Name) })
+	var b bytes.Buffer
+	writeCanonical(&b, d)
+	return b.Bytes()
+}
+
+// writeCanonical writes the canonical form, a rule at a time, to what never fails.
+func writeCanonical(w io.Writer, d *Definitions) {
 	var b bytes.Buffer
 	out := json.NewEncoder(&b)
 	out.SetEscapeHTML(false)
-	if err := out.Encode(set); err != nil {
-		// Strings, booleans and slices of them: there is nothing that cannot be encoded.
-		panic("rule: canonical form: " + err.Error())
+	write := func(separator string, item any) {
+		b.Reset()
+		b.WriteString(separator)
+		if err := out.Encode(item); err != nil {
+			// Strings, booleans and slices of them: there is nothing that cannot be encoded.
+			panic("rule: canonical form: " + err.Error())
+		}
+		_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	separator := `{"filters":[`
+	filters := byName(d.Filters, func(f *FilterDef) string { return f.Name.Text })
+	for _, f := range filters {
+		write(separator, canonicalFilter{f.Name.Text, canonicalNode(f.Filter)})
+		separator = ","
+	}
+	if len(filters) == 0 {
+		_, _ = io.WriteString(w, separator)
+	}
+	separator = `],"rules":[`
+	rules := byName(d.Rules, func(r *RuleDef) string { return r.Name.Text })
+	for _, r := range rules {
+		write(separator, canonicalRuleOf(r))
+		separator = ","
+	}
+	if len(rules) == 0 {
+		_, _ = io.WriteString(w, separator)
+	}
+	_, _ = io.WriteString(w, "]}")
 }
 
-// version names a canonical form.
-func version(canonical []byte) string {
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:])[:12]
+// byName lists what has names by them, in their written order where two are one.
+func byName[T any](all []T, name func(*T) string) []*T {
+	list := make([]*T, len(all))
+	for i := range all {
+		list[i] = &all[i]
+	}
+	slices.SortStableFunc(list, func(a, b *T) int { return cmp.Compare(name(a), name(b)) })
+	return list
+}
+
+// version names the definitions by their canonical form.
+func version(d *Definitions) string {
+	sum := sha256.New()
+	writeCanonical(sum, d)
+	return hex.EncodeToString(sum.Sum(nil))[:12]
 }
 
 func canonicalRuleOf(r *RuleDef) canonicalRule {
@@ -97,6 +125,9 @@ func canonicalRuleOf(r *RuleDef) canonicalRule {
 			Timeout:  w.Timeout.Text,
 			Retries:  w.Retries.Text,
 			Encoding: w.Encoding.Text,
+		}
+		if len(w.Parameters) > 0 {
+			c.Parameters = make([][2]string, 0, len(w.Parameters))
 		}
 		for _, p := range w.Parameters {
 			c.Parameters = append(c.Parameters, [2]string{p.Name.Text, p.Value.Text})

@@ -15,7 +15,9 @@ type compiler struct {
 	defs     *Definitions
 	options  Options
 	lines    *fileLines
-	whens    map[string]*when // by source: rules made by a program repeat theirs
+	// By source: rules made by a program repeat theirs.
+	whens  map[string]*when
+	values map[string]value
 }
 
 // Compile validates the definitions and compiles them, all processors at work. Problems come in file order, all at once;
@@ -34,7 +36,7 @@ func Compile(d *Definitions, o Options) (*Set, []Problem) {
 	parts := make([]*compiler, (len(d.Rules)+partSize-1)/partSize)
 	parallel.Each(1+len(parts), func(i int) {
 		if i == 0 {
-			set.Version = version(Canonical(d))
+			set.Version = version(d)
 			return
 		}
 		part := newCompiler(d, o, c.named, c.lines)
@@ -65,7 +67,7 @@ func Compile(d *Definitions, o Options) (*Set, []Problem) {
 const partSize = 1000
 
 func newCompiler(d *Definitions, o Options, filters map[string]*namedFilter, lines *fileLines) *compiler {
-	c := &compiler{defs: d, options: o, lines: lines, whens: map[string]*when{}}
+	c := &compiler{defs: d, options: o, lines: lines, whens: map[string]*when{}, values: map[string]value{}}
 	c.filterCompiler = filterCompiler{problems: &c.problems, named: filters}
 	return c
 }
@@ -169,7 +171,6 @@ func (c *compiler) on(r *Rule, def *RuleDef) {
 
 // known warns of a type that the catalogue does not have: it works, but is likely a slip.
 func (c *compiler) known(s Scalar) {
-	types := event.Types()
 	if !isPattern(s.Text) {
 		if event.Known(s.Text) {
 			return
@@ -179,10 +180,10 @@ func (c *compiler) known(s Scalar) {
 			c.warnAt(s, "%s is not in the catalogue; did you mean %s, without the subject's prefix?", s.Text, rest)
 			return
 		}
-		c.warnAt(s, "%s is not in the catalogue%s", s.Text, didYouMean(s.Text, types))
+		c.warnAt(s, "%s is not in the catalogue%s", s.Text, didYouMean(s.Text, event.Types()))
 		return
 	}
-	for _, t := range types {
+	for _, t := range event.Types() {
 		if event.Match(s.Text, t) {
 			return
 		}

@@ -133,29 +133,12 @@ func (c *compiler) endpoint(w *Webhook, def *WebhookDef) {
 	if !resolved {
 		return
 	}
-	shown, host, err := display(&t, encoding)
+	shown, host, err := address(w, &t, encoding)
 	if err != nil {
 		c.errorAt(s, "%v", err)
 		return
 	}
 	w.Endpoint = shown
-	switch {
-	case len(t.refs) == 0:
-		w.URL, err = endpoint.Parse(t.value, encoding)
-		if err != nil {
-			c.errorAt(s, "%v", err)
-			return
-		}
-	case t.resolved:
-		// ParseResolved's error quotes nothing of what it read.
-		if w.URL, err = endpoint.ParseResolved(t.value, encoding); err != nil {
-			c.errorAt(s, "with %s filled in: %v", t.names(), err)
-			return
-		}
-	default:
-		w.Unresolved = true
-		w.URL = endpoint.URL{Text: shown}
-	}
 	if encoding == endpoint.Literal && hasEscape(s.Text) {
 		c.warnAt(s, "percent escapes under literal are percent signs: goes out as %s", shown)
 	}
@@ -166,16 +149,32 @@ func (c *compiler) endpoint(w *Webhook, def *WebhookDef) {
 	}
 }
 
+// address sets where the webhook POSTs to, as far as it is known. It gives the endpoint as people may see it, and its host, which is
+// "" where a secret is in it.
+func address(w *Webhook, t *secretText, encoding endpoint.Encoding) (shown, host string, err error) {
+	if len(t.refs) == 0 {
+		if w.URL, err = endpoint.Parse(t.value, encoding); err != nil {
+			return "", "", err
+		}
+		return w.URL.Text, hostname(w.URL), nil
+	}
+	if shown, host, err = display(t, encoding); err != nil {
+		return "", "", err
+	}
+	if !t.resolved {
+		w.Unresolved, w.URL = true, endpoint.URL{Text: shown}
+		return shown, host, nil
+	}
+	// ParseResolved's error quotes nothing of what it read.
+	if w.URL, err = endpoint.ParseResolved(t.value, encoding); err != nil {
+		return "", "", fmt.Errorf("with %s filled in: %w", t.names(), err)
+	}
+	return shown, host, nil
+}
+
 // display encodes an endpoint for people, each reference shown as it is written. The host is "" where it holds one.
 // Where a reference stands for so much that the rest is no endpoint, all is shown as it is written.
 func display(t *secretText, encoding endpoint.Encoding) (shown, host string, err error) {
-	if len(t.refs) == 0 {
-		u, err := endpoint.Parse(t.masked, encoding)
-		if err != nil {
-			return "", "", err
-		}
-		return u.Text, hostname(u), nil
-	}
 	marks := marksFor(t)
 	u, err := endpoint.ParseResolved(t.substitute(func(i int) string { return marks[i] }), encoding)
 	if err != nil {
@@ -241,18 +240,37 @@ func (c *compiler) parameters(w *Webhook, params []Parameter) {
 		if p.Name.Text == "" {
 			c.warnAt(p.Value, "a parameter without a name")
 		}
-		t := template.Parse(p.Value.Text)
-		for _, x := range t.Suspects() {
+		v := c.value(p.Value.Text)
+		for _, x := range v.suspects {
 			at := p.Value
 			at.Pos = c.place(p.Value, x)
 			c.warnAt(at, "@%s is no variable; did you mean @%s?", x.Name, x.Meant)
 		}
-		parts, err := pieces(p.Value.Text)
-		if err != nil {
-			c.errorAt(p.Value, "%v", err)
+		if v.err != nil {
+			c.errorAt(p.Value, "%v", v.err)
 		}
-		w.Parameters = append(w.Parameters, Param{Name: p.Name.Text, Value: t, pieces: parts})
+		w.Parameters = append(w.Parameters, Param{Name: p.Name.Text, Value: v.template, pieces: v.pieces})
 	}
+}
+
+// value is a parameter's value, compiled.
+type value struct {
+	template *template.Template
+	suspects []template.Suspect
+	pieces   []*template.Template
+	err      error
+}
+
+// value compiles a parameter's value, once for all that have it.
+func (c *compiler) value(text string) value {
+	v, ok := c.values[text]
+	if !ok {
+		v.template = template.Parse(text)
+		v.suspects = v.template.Suspects()
+		v.pieces, v.err = pieces(text)
+		c.values[text] = v
+	}
+	return v
 }
 
 // place finds where the variable stands in its file: right where the value's own place says, if it is written without
