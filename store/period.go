@@ -61,23 +61,24 @@ func (s Step) Length() time.Duration { return periods[s].length }
 // Keep is for how long periods are kept.
 func (s Step) Keep() time.Duration { return periods[s].keep }
 
-// appendPeriodKey appends what periodKey makes.
-func appendPeriodKey(b []byte, start time.Time, dim Dimension, value string) []byte {
-	b = binary.BigEndian.AppendUint64(b, uint64(max(0, start.Unix())))
-	b = append(b, byte(dim))
-	return append(b, value...)
+// prefixLength is the length of a period's key without the value.
+const prefixLength = 9
+
+func appendPeriodStart(b []byte, start time.Time) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(max(0, start.Unix())))
 }
 
 // periodKey is when a period begins (Unix seconds, big-endian), the dimension and the value.
 func periodKey(start time.Time, dim Dimension, value string) []byte {
-	return appendPeriodKey(make([]byte, 0, 9+len(value)), start, dim, value)
+	b := appendPeriodStart(make([]byte, 0, prefixLength+len(value)), start)
+	return append(append(b, byte(dim)), value...)
 }
 
 func parsePeriodKey(key []byte) (start time.Time, dim Dimension, value string, ok bool) {
-	if len(key) < 9 {
+	if len(key) < prefixLength {
 		return start, 0, "", false
 	}
-	return time.Unix(int64(binary.BigEndian.Uint64(key)), 0).UTC(), Dimension(key[8]), string(key[9:]), true
+	return time.Unix(int64(binary.BigEndian.Uint64(key)), 0).UTC(), Dimension(key[8]), string(key[prefixLength:]), true
 }
 
 // dimensions calls fn with every counter that an outcome adds to.
@@ -131,9 +132,41 @@ func groups(batch []Tally) []*group {
 	return list
 }
 
+// counter is what a batch adds to one value of a dimension within a period.
+type counter struct {
+	start time.Time // of the period
+	of    string    // the dimension and the value, as in a period's key
+	cell  *cell
+}
+
+// counters spreads groups over the counters of their minutes.
+func counters(all []*group) []counter {
+	list := make([]counter, 0, 4*len(all))
+	type minuteOf struct {
+		start int64
+		of    string
+	}
+	have := make(map[minuteOf]int, 4*len(all))
+	var of []byte
+	for _, g := range all {
+		g.like.dimensions(func(d Dimension, value string) {
+			of = append(append(of[:0], byte(d)), value...)
+			if i, ok := have[minuteOf{g.like.Time.Unix(), string(of)}]; ok {
+				list[i].cell.add(&g.cell)
+				return
+			}
+			c := counter{g.like.Time, string(of), &cell{}}
+			c.cell.add(&g.cell)
+			have[minuteOf{c.start.Unix(), c.of}] = len(list)
+			list = append(list, c)
+		})
+	}
+	return list
+}
+
 // addPeriods adds the outcomes to the counters of their minutes, hours and days, and forgets the periods that are too old.
 func addPeriods(p *bolt.Bucket, batch []Tally, now time.Time) error {
-	all := groups(batch)
+	list := counters(groups(batch))
 	for i := range periods {
 		pd := &periods[i]
 		b, err := p.CreateBucketIfNotExists(pd.bucket)
@@ -141,24 +174,7 @@ func addPeriods(p *bolt.Bucket, batch []Tally, now time.Time) error {
 			return err
 		}
 		oldest := now.Add(-pd.keep)
-		cells := map[string]*cell{}
-		var key []byte
-		for _, g := range all {
-			start := g.like.Time.Truncate(pd.length)
-			if start.Before(oldest) {
-				continue
-			}
-			g.like.dimensions(func(d Dimension, value string) {
-				key = appendPeriodKey(key[:0], start, d, value)
-				c := cells[string(key)]
-				if c == nil {
-					c = &cell{}
-					cells[string(key)] = c
-				}
-				c.add(&g.cell)
-			})
-		}
-		if err := putCells(b, pd, cells); err != nil {
+		if err := putCells(b, pd, list, oldest); err != nil {
 			return err
 		}
 		if err := forget(b, oldest); err != nil {
@@ -168,36 +184,64 @@ func addPeriods(p *bolt.Bucket, batch []Tally, now time.Time) error {
 	return nil
 }
 
-func putCells(b *bolt.Bucket, pd *period, cells map[string]*cell) error {
-	for key, c := range cells {
-		k := []byte(key)
-		have := b.Get(k)
-		if have == nil && len(k) > 9 && crowded(b, k[:9], pd.values) {
-			k = append(k[:9:9], Other...)
-			have = b.Get(k)
+// putCells adds minutes' counters to the stored ones of the periods that they are in, but for those that began before oldest. Values of a
+// dimension that has as many in its period as it may are added up first: a batch may bring thousands of them.
+func putCells(b *bolt.Bucket, pd *period, list []counter, oldest time.Time) error {
+	values := map[string]int{} // by when the period begins and the dimension
+	others := map[string]*cell{}
+	var key []byte
+	for _, c := range list {
+		start := c.start.Truncate(pd.length)
+		if start.Before(oldest) {
+			continue
 		}
-		sum, err := decodeCell(have)
-		if err != nil {
+		key = append(appendPeriodStart(key[:0], start), c.of...)
+		have := b.Get(key)
+		if of := key[:prefixLength]; have == nil && len(key) > prefixLength {
+			n, counted := values[string(of)]
+			if !counted {
+				n = countValues(b, of, pd.values)
+			}
+			if n >= pd.values {
+				values[string(of)] = n
+				if others[string(of)] == nil {
+					others[string(of)] = &cell{}
+				}
+				others[string(of)].add(c.cell)
+				continue
+			}
+			values[string(of)] = n + 1
+		}
+		if err := putCell(b, key, have, c.cell); err != nil {
 			return err
 		}
-		sum.add(c)
-		if err := b.Put(k, sum.encode()); err != nil {
+	}
+	for of, c := range others {
+		key = append(append(key[:0], of...), Other...)
+		if err := putCell(b, key, b.Get(key), c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// crowded tells whether a dimension has as many values in a period as it may.
-func crowded(b *bolt.Bucket, prefix []byte, most int) bool {
-	c := b.Cursor()
-	n := 0
-	for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-		if n++; n >= most {
-			return true
-		}
+// putCell adds a cell to what is stored under its key, nil where nothing is.
+func putCell(b *bolt.Bucket, key, have []byte, c *cell) error {
+	sum, err := decodeCell(have)
+	if err != nil {
+		return err
 	}
-	return false
+	sum.add(c)
+	return b.Put(key, sum.encode())
+}
+
+// countValues counts a dimension's values in a period, up to a number.
+func countValues(b *bolt.Bucket, prefix []byte, most int) (n int) {
+	c := b.Cursor()
+	for k, _ := c.Seek(prefix); k != nil && n < most && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		n++
+	}
+	return n
 }
 
 // forgetAtOnce bounds what one batch removes: a store that was not used for long must not stop for it.

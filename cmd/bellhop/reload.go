@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -138,6 +139,9 @@ func (k *ruleKeeper) accept(files ruleFiles) error {
 	return k.enforce(v, files.set)
 }
 
+// manyRules is from how many rules on what their reading leaves behind is worth a collection of its own.
+const manyRules = 1000
+
 // enforce puts a version in force, compiling it where it is not yet.
 func (k *ruleKeeper) enforce(v store.Version, set *rule.Set) error {
 	if set == nil {
@@ -151,6 +155,10 @@ func (k *ruleKeeper) enforce(v store.Version, set *rule.Set) error {
 	k.current, k.set = v, set
 	k.put(dispatcher.InForce{Set: set, Since: v.At})
 	k.metrics.Reloads.Inc()
+	if len(set.Rules) >= manyRules {
+		// What reading them took is several times what they are, and the collector would let the heap grow to twice that.
+		go runtime.GC()
+	}
 	k.log.Info("rules in force", zap.Uint64("version", v.Number), zap.String("rules_version", v.Digest), zap.Int("rules", len(set.Rules)),
 		zap.Time("since", v.At), zap.String("origin", string(v.Origin)))
 	return nil

@@ -18,6 +18,9 @@ type compiler struct {
 	// By source: rules made by a program repeat theirs.
 	whens  map[string]*when
 	values map[string]value
+
+	params  []Param // of the last webhook
+	scratch []Param
 }
 
 // Compile validates the definitions and compiles them, all processors at work. Problems come in file order, all at once;
@@ -138,7 +141,11 @@ func (c *compiler) rule(def *RuleDef) *Rule {
 	if len(def.Webhooks) == 0 {
 		c.lack(def.Pos, def.Path+".webhooks", "a rule without webhooks: name at least one")
 	}
-	names := map[string]Pos{}
+	var names map[string]Pos
+	if len(def.Webhooks) > 1 {
+		names = map[string]Pos{}
+	}
+	r.Webhooks = make([]*Webhook, 0, len(def.Webhooks))
 	for i := range def.Webhooks {
 		r.Webhooks = append(r.Webhooks, c.webhook(r, &def.Webhooks[i], i, names))
 	}

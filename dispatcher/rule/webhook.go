@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,8 @@ const (
 	maxRetries = 20
 )
 
-// webhook compiles the webhook at place i of its rule, as far as it can be.
+// webhook compiles the webhook at place i of its rule, as far as it can be. names are those of the webhooks before it, nil where it is the
+// only one.
 func (c *compiler) webhook(r *Rule, def *WebhookDef, i int, names map[string]Pos) *Webhook {
 	w := &Webhook{Rule: r, Name: webhookName(def, i), Pos: def.Pos}
 	at := def.Name
@@ -31,7 +33,7 @@ func (c *compiler) webhook(r *Rule, def *WebhookDef, i int, names map[string]Pos
 	}
 	if first, taken := names[w.Name]; taken {
 		c.errorAt(at, "webhook %q is already defined in this rule at %s", cut(w.Name, maxShown), first)
-	} else {
+	} else if names != nil {
 		names[w.Name] = at.Pos
 	}
 	c.endpoint(w, def)
@@ -234,8 +236,9 @@ func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
 }
 
-// parameters compiles the parameters in their written order.
+// parameters compiles the parameters in their written order. Webhooks made by a program have the same ones: they share them.
 func (c *compiler) parameters(w *Webhook, params []Parameter) {
+	list := c.scratch[:0]
 	for _, p := range params {
 		if p.Name.Text == "" {
 			c.warnAt(p.Value, "a parameter without a name")
@@ -249,7 +252,15 @@ func (c *compiler) parameters(w *Webhook, params []Parameter) {
 		if v.err != nil {
 			c.errorAt(p.Value, "%v", v.err)
 		}
-		w.Parameters = append(w.Parameters, Param{Name: p.Name.Text, Value: v.template, pieces: v.pieces})
+		list = append(list, Param{Name: p.Name.Text, Value: v.template, pieces: v.pieces})
+	}
+	c.scratch = list
+	// Templates are one where their sources are.
+	if !slices.EqualFunc(c.params, list, func(a, b Param) bool { return a.Name == b.Name && a.Value == b.Value }) {
+		c.params = slices.Clone(list)
+	}
+	if len(list) > 0 {
+		w.Parameters = c.params
 	}
 }
 
