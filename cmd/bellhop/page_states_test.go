@@ -294,7 +294,9 @@ func TestBrowserKeepsPlace(t *testing.T) {
 		}
 		tab.open("/versions")
 		tab.shows("header small", "from version 2 to version 3")
-		tab.choose("Compared with", js[string](tab, `[...document.querySelectorAll('main select option')].find((o) => o.value === '1').text`))
+		const first = `[...document.querySelectorAll('main select option')].find((o) => o.value === '1')`
+		tab.holds("version 1 can be chosen", "!!"+first)
+		tab.choose("Compared with", js[string](tab, first+".text"))
 		tab.path("/versions?from=1")
 		tab.shows("header small", "from version 1 to version 3")
 		tab.shows(".diff del", "Its receiver has moved")
