@@ -55,33 +55,24 @@ func writeCanonical(w io.Writer, d *Definitions) {
 	var b bytes.Buffer
 	out := json.NewEncoder(&b)
 	out.SetEscapeHTML(false)
-	write := func(separator string, item any) {
-		b.Reset()
-		b.WriteString(separator)
-		if err := out.Encode(item); err != nil {
-			// Strings, booleans and slices of them: there is nothing that cannot be encoded.
-			panic("rule: canonical form: " + err.Error())
+	list := func(begin string, n int, item func(int) any) {
+		_, _ = io.WriteString(w, begin)
+		for i := range n {
+			b.Reset()
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			if err := out.Encode(item(i)); err != nil {
+				// Strings, booleans and slices of them: there is nothing that cannot be encoded.
+				panic("rule: canonical form: " + err.Error())
+			}
+			_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 		}
-		_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 	}
-	separator := `{"filters":[`
 	filters := byName(d.Filters, func(f *FilterDef) string { return f.Name.Text })
-	for _, f := range filters {
-		write(separator, canonicalFilter{f.Name.Text, canonicalNode(f.Filter)})
-		separator = ","
-	}
-	if len(filters) == 0 {
-		_, _ = io.WriteString(w, separator)
-	}
-	separator = `],"rules":[`
+	list(`{"filters":[`, len(filters), func(i int) any { return canonicalFilter{filters[i].Name.Text, canonicalNode(filters[i].Filter)} })
 	rules := byName(d.Rules, func(r *RuleDef) string { return r.Name.Text })
-	for _, r := range rules {
-		write(separator, canonicalRuleOf(r))
-		separator = ","
-	}
-	if len(rules) == 0 {
-		_, _ = io.WriteString(w, separator)
-	}
+	list(`],"rules":[`, len(rules), func(i int) any { return canonicalRuleOf(rules[i]) })
 	_, _ = io.WriteString(w, "]}")
 }
 
