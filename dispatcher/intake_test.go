@@ -11,22 +11,28 @@ import (
 	"bellhop/dispatcher/endpoint"
 )
 
+// aliveBehindDead publishes events whose endpoints hang, and behind them all some for a healthy one, which must have them within a second:
+// while the first attempts are still hanging.
+func aliveBehindDead(t *testing.T, b *memBus, p *poster) {
+	t.Helper()
+	for range 2000 {
+		b.event("course.completed", `{}`, nil)
+	}
+	for range 100 {
+		b.event("group.joined", `{}`, nil)
+	}
+	time.Sleep(time.Second)
+	synctest.Wait()
+	if got := countTo(p.all(), "alive"); got != 100 {
+		t.Fatalf("%d of 100 deliveries to the healthy endpoint after a second", got)
+	}
+}
+
 func TestDeadEndpointDoesNotHoldUpAHealthyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, p := newMemBus(), &poster{answer: hang}
 		start(t, b, p, twoEndpoints, func(o *Options) { o.Workers, o.PerEndpoint = 32, 8 })
-		for range 2000 {
-			b.event("course.completed", `{}`, nil)
-		}
-		for range 100 {
-			b.event("group.joined", `{}`, nil)
-		}
-		// The dead endpoint's first attempts are still hanging, and all 2,000 of its events stand before the healthy one's.
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if got := countTo(p.all(), "alive"); got != 100 {
-			t.Fatalf("%d of 100 deliveries to the healthy endpoint after a second", got)
-		}
+		aliveBehindDead(t, b, p)
 		if got := countTo(p.all(), "dead"); got != 8 {
 			t.Errorf("%d attempts at the dead endpoint, want per_endpoint's 8", got)
 		}

@@ -270,18 +270,8 @@ func TestFailingLanesGetProbes(t *testing.T) {
 		}
 		b, p := newMemBus(), &poster{answer: hang}
 		start(t, b, p, text, func(o *Options) { o.Workers, o.PerEndpoint = 64, 16 })
-		for range 2000 {
-			b.event("course.completed", `{}`, nil)
-		}
-		for range 100 {
-			b.event("group.joined", `{}`, nil)
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
 		// The dead endpoints want more workers than there are, and have not even failed yet: some are kept from them.
-		if got := countTo(p.all(), "alive"); got != 100 {
-			t.Errorf("%d of 100 deliveries to the healthy endpoint within a second", got)
-		}
+		aliveBehindDead(t, b, p)
 		// Later they are known for what they are.
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
