@@ -156,7 +156,8 @@ func (k *ruleKeeper) enforce(v store.Version, set *rule.Set) error {
 	k.put(dispatcher.InForce{Set: set, Since: v.At})
 	k.metrics.Reloads.Inc()
 	if len(set.Rules) >= manyRules {
-		// What reading them took is several times what they are, and the collector would let the heap grow to twice that.
+		// What reading them took is several times what they are, and the collector would let the heap grow to twice that. Nothing waits
+		// for it: it ends by itself, and holds nothing.
 		go runtime.GC()
 	}
 	k.log.Info("rules in force", zap.Uint64("version", v.Number), zap.String("rules_version", v.Digest), zap.Int("rules", len(set.Rules)),
