@@ -132,9 +132,9 @@ func groups(batch []Tally) []*group {
 	return list
 }
 
-// counter is what a batch adds to one value of a dimension within a period.
+// counter is what a batch adds to one value of a dimension within a minute.
 type counter struct {
-	start time.Time // of the period
+	start time.Time // of the minute
 	of    string    // the dimension and the value, as in a period's key
 	cell  *cell
 }
