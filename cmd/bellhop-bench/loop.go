@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -109,9 +107,7 @@ func (o loopOrder) post(client *http.Client, url string, n int64) error {
 	for _, h := range o.Headers {
 		req.Header[h[0]] = []string{h[1]}
 	}
-	var id [16]byte
-	binary.BigEndian.PutUint64(id[8:], uint64(n))
-	req.Header["webhook-id"] = []string{hex.EncodeToString(id[:])}
+	req.Header["webhook-id"] = []string{deliveryID(n)}
 	resp, err := client.Do(req)
 	if err != nil {
 		return err

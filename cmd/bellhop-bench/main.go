@@ -51,6 +51,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return runServer(args[1:])
 		case "receiver":
 			return runReceiver(args[1:])
+		case "relay":
+			return runRelay(args[1:])
 		case "loop":
 			return runLoop(args[1:])
 		}
@@ -125,6 +127,14 @@ Measures bellhop serve, and next to it a loop that only POSTs the same bytes. En
 		}
 	}
 	o.defaults()
+	if o.profile != "" {
+		// Daemons have a folder of their own to work in.
+		folder, err := filepath.Abs(o.profile)
+		if err != nil {
+			return o, fmt.Errorf("find the folder for profiles: %w", err)
+		}
+		o.profile = folder
+	}
 	return o, nil
 }
 
