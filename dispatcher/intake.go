@@ -1,11 +1,13 @@
 package dispatcher
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -75,6 +77,25 @@ func (d *Dispatcher) pullFrom(ctx context.Context, name string, src Source, g *g
 	}
 }
 
+// intake is what an event is read and rendered in: no delivery keeps anything of it.
+type intake struct {
+	decoder event.Decoder
+	body    []byte
+}
+
+var intakes = sync.Pool{New: func() any { return new(intake) }}
+
+// keepBody is the largest body whose memory serves the next.
+const keepBody = 64 << 10
+
+func (w *intake) done() {
+	w.decoder.Forget()
+	if cap(w.body) > keepBody {
+		w.body = nil
+	}
+	intakes.Put(w)
+}
+
 // takeEvent takes one event: decides what it triggers, and hands each delivery to its lane or to the bus.
 func (d *Dispatcher) takeEvent(m *bus.Message) {
 	h := d.hold(m, &d.events)
@@ -84,7 +105,9 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 		return
 	}
 	d.metrics.Events.Inc()
-	e, err := event.Decode(event.Message{
+	work := intakes.Get().(*intake)
+	defer work.done()
+	e, err := work.decoder.Decode(event.Message{
 		Stream: m.Stream, Created: *d.created.Load(), Seq: m.Seq, Time: m.Time, Subject: m.Subject,
 		Type: strings.TrimPrefix(m.Subject, d.o.EventPrefix+"."), Header: m.Header, Data: m.Data,
 	}, d.o.MaxEvent)
@@ -98,7 +121,8 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 	// Snapshot first: a rule edited mid-event must not apply to half its deliveries.
 	rules := d.Rules()
 	tr := tracing{context: trace.Of(m.Header)}
-	user := delivery.HeaderText(string(e.Data.Field("user").Field("id").AppendText(nil)))
+	var few [64]byte
+	user := delivery.HeaderText(string(e.Data.Field("user").Field("id").AppendText(few[:0])))
 	for _, hook := range rules.Set.Match(e, nil) {
 		id := delivery.ID(e.Identity, hook.Rule.Name, hook.Name)
 		if d.recent.settled(id, 1, 1) {
@@ -119,12 +143,12 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 			hook: hook, owner: h, lane: hook.URL.Lane, fresh: true, doubt: d.doubtful(m, id),
 		}
 		h.pending.Add(1)
-		body, err := hook.Render(nil, e)
+		body, err := hook.Render(work.body[:0], e)
 		if err != nil {
 			go d.end(j, endpointFailure(delivery.KindRender, err.Error()))
 			continue
 		}
-		j.Body = body
+		work.body, j.Body = body, bytes.Clone(body)
 		if j.doubt {
 			go d.recover(j)
 			continue
@@ -183,5 +207,5 @@ func (d *Dispatcher) reject(h *held, why error) {
 		h.giveBack(0)
 		return
 	}
-	d.metrics.Outcomes.WithLabelValues(string(delivery.Rejected)).Inc()
+	d.metrics.byOutcome[delivery.Rejected].Inc()
 }

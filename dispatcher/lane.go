@@ -25,9 +25,8 @@ type job struct {
 type lane struct {
 	key         string
 	concurrency int
-	pace        *pace  // nil: no rate
-	queue       []*job // waiting for room in the lane or for a worker; head first
-	head        int
+	pace        *pace      // nil: no rate
+	queue       fifo[*job] // waiting for room in the lane or for a worker
 	inflight    int
 	ready       bool      // in the pool's ring
 	paused      time.Time // no attempt begins before
@@ -78,31 +77,7 @@ func (l *lane) judged(failed bool, now time.Time) {
 	l.failed++
 }
 
-func (l *lane) queued() int { return len(l.queue) - l.head }
-
-func (l *lane) push(j *job) { l.queue = append(l.queue, j) }
-
-func (l *lane) pop() *job {
-	j := l.queue[l.head]
-	l.queue[l.head] = nil
-	l.head++
-	if l.head == len(l.queue) {
-		l.queue, l.head = l.queue[:0], 0
-	} else if l.head > 64 && l.head > len(l.queue)/2 {
-		n := copy(l.queue, l.queue[l.head:])
-		clear(l.queue[n:])
-		l.queue, l.head = l.queue[:n], 0
-	}
-	return j
-}
-
-func (l *lane) popLast() *job {
-	last := len(l.queue) - 1
-	j := l.queue[last]
-	l.queue[last] = nil
-	l.queue = l.queue[:last]
-	return j
-}
+func (l *lane) queued() int { return l.queue.len() }
 
 // rateOver is the time over which a lane's attempts are counted for its rate.
 const rateOver = 100 * time.Millisecond

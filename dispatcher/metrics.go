@@ -31,7 +31,8 @@ type Metrics struct {
 	Wait       prometheus.Histogram
 	Lateness   prometheus.Histogram
 
-	byStatus [6]prometheus.Counter // of Attempts, by the status's first digit; at 0 those without a response
+	byStatus  [6]prometheus.Counter // of Attempts, by the status's first digit; at 0 those without a response
+	byOutcome map[delivery.Outcome]prometheus.Counter
 }
 
 // NewMetrics allocates the metrics, all at zero.
@@ -76,8 +77,9 @@ func NewMetrics() *Metrics {
 		}),
 	}
 	// All there from the start: a counter that appears with its first count hides that count from increase().
+	m.byOutcome = map[delivery.Outcome]prometheus.Counter{}
 	for _, o := range []delivery.Outcome{delivery.Delivered, delivery.Retrying, delivery.Failed, delivery.Rejected} {
-		m.Outcomes.WithLabelValues(string(o))
+		m.byOutcome[o] = m.Outcomes.WithLabelValues(string(o))
 	}
 	for _, k := range delivery.Kinds() {
 		m.Errors.WithLabelValues(string(k))

@@ -21,7 +21,7 @@ type pool struct {
 	mu      sync.Mutex
 	lanes   map[string]*lane
 	served  map[string]struct{} // the lanes that the rules in force call; nil: any
-	ring    []*lane             // lanes with something to begin, in turn
+	ring    fifo[*lane]         // lanes with something to begin, in turn
 	busy    int
 	queued  int // in all lanes
 	active  int // lanes with something under way or queued
@@ -147,7 +147,7 @@ func (p *pool) submit(j *job, from origin) verdict {
 		p.active++
 	}
 	p.queued++
-	l.push(j)
+	l.queue.push(j)
 	p.offer(l, now)
 	p.pump(now)
 	return accepted
@@ -177,7 +177,7 @@ func (p *pool) waitSoon(ctx context.Context, key string) bool {
 func (p *pool) offer(l *lane, now time.Time) {
 	if !l.ready && l.queued() > 0 && l.inflight < l.limit(now) {
 		l.ready = true
-		p.ring = append(p.ring, l)
+		p.ring.push(l)
 	}
 }
 
@@ -195,13 +195,11 @@ func (p *pool) pump(now time.Time) {
 
 // next takes the job out that is to begin now, nil where none is: that of the lane whose turn it is.
 func (p *pool) next(now time.Time) *job {
-	for passed := 0; passed < len(p.ring) && !p.full(); {
-		l := p.ring[0]
-		p.ring[0] = nil
-		p.ring = p.ring[1:]
+	for passed := 0; passed < p.ring.len() && !p.full(); {
+		l := p.ring.pop()
 		if l.queued() > 0 && l.inflight < l.limit(now) && !p.begins(l, now) {
 			// It has its share; the workers left are others', until one comes back.
-			p.ring = append(p.ring, l)
+			p.ring.push(l)
 			passed++
 			continue
 		}
@@ -213,7 +211,7 @@ func (p *pool) next(now time.Time) *job {
 			p.wake(l, wait)
 			continue
 		}
-		j := l.pop()
+		j := l.queue.pop()
 		if l.pace != nil && l.queued() == 0 {
 			l.pace.rest()
 		}
@@ -363,7 +361,7 @@ func (p *pool) empty(l *lane) []*job { return p.cut(l, 0) }
 func (p *pool) cut(l *lane, keep int) []*job {
 	var jobs []*job
 	for l.queued() > keep {
-		jobs = append(jobs, l.popLast())
+		jobs = append(jobs, l.queue.popLast())
 	}
 	p.queued -= len(jobs)
 	if len(jobs) > 0 && l.inflight+l.queued() == 0 {
@@ -480,7 +478,7 @@ func (p *pool) stop() {
 		}
 		jobs = append(jobs, p.empty(l)...)
 	}
-	p.ring = nil
+	p.ring = fifo[*lane]{}
 	for _, hand := range p.idle {
 		close(hand)
 	}

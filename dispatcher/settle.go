@@ -80,7 +80,7 @@ func (d *Dispatcher) unsettled(j *job, err error) {
 
 // counted counts an outcome that is on the bus.
 func (d *Dispatcher) counted(outcome delivery.Outcome, rec *delivery.Record) {
-	d.metrics.Outcomes.WithLabelValues(string(outcome)).Inc()
+	d.metrics.byOutcome[outcome].Inc()
 	if rec.Error != nil {
 		d.metrics.Errors.WithLabelValues(string(rec.Error.Kind)).Inc()
 	}

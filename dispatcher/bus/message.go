@@ -23,6 +23,8 @@ type Message struct {
 	Pending   uint64    // how many the consumer had for later as it handed this one over
 	Order     uint64    // its place among all that the consumer has handed over, from 1
 	Replier   Replier
+
+	own replier // what Replier is, of a message from the bus
 }
 
 // Replier tells the server what became of a message.
@@ -42,21 +44,21 @@ type replier struct {
 	reply string
 }
 
-func (r replier) Ack(ctx context.Context) error {
+func (r *replier) Ack(ctx context.Context) error {
 	if _, err := r.nc.RequestWithContext(ctx, r.reply, []byte("+ACK")); err != nil {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	return nil
 }
 
-func (r replier) AckUnconfirmed() error {
+func (r *replier) AckUnconfirmed() error {
 	if err := r.nc.Publish(r.reply, []byte("+ACK")); err != nil {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	return nil
 }
 
-func (r replier) Nak(delay time.Duration) error {
+func (r *replier) Nak(delay time.Duration) error {
 	body := []byte("-NAK")
 	if delay > 0 {
 		body = append(body, ` {"delay": `...)
@@ -69,7 +71,7 @@ func (r replier) Nak(delay time.Duration) error {
 	return nil
 }
 
-func (r replier) InProgress() error {
+func (r *replier) InProgress() error {
 	if err := r.nc.Publish(r.reply, []byte("+WPI")); err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
@@ -82,9 +84,11 @@ func (b *Bus) message(m *nats.Msg) (*Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read message on %s: %w", m.Subject, err)
 	}
-	return &Message{
+	msg := &Message{
 		Subject: m.Subject, Header: m.Header, Data: m.Data, Stream: meta.Stream, Consumer: meta.Consumer, Seq: meta.Sequence.Stream,
-		Time: meta.Timestamp.UTC(), Delivered: int(min(meta.NumDelivered, 1<<30)), Replier: replier{b.nc, m.Reply},
+		Time: meta.Timestamp.UTC(), Delivered: int(min(meta.NumDelivered, 1<<30)), own: replier{b.nc, m.Reply},
 		Pending: meta.NumPending, Order: meta.Sequence.Consumer,
-	}, nil
+	}
+	msg.Replier = &msg.own
+	return msg, nil
 }

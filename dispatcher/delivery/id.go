@@ -15,14 +15,16 @@ const idBytes = 16
 // ID makes a delivery's id from the event's identity, the rule's and the webhook's names: the same three give the same id
 // on every daemon, and no other three do (each part is hashed with its length). It is 32 lower-case hex digits.
 func ID(identity, rule, webhook string) string {
-	h := sha256.New()
-	var size [8]byte
+	var few [256]byte
+	b := few[:0]
 	for _, part := range [...]string{identity, rule, webhook} {
-		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
-		h.Write(size[:])
-		h.Write([]byte(part))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+		b = append(b, part...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:idBytes])
+	sum := sha256.Sum256(b)
+	var id [2 * idBytes]byte
+	hex.Encode(id[:], sum[:idBytes])
+	return string(id[:])
 }
 
 // OutcomeID is the Nats-Msg-Id of one attempt's outcome: <delivery id>.<run>.<attempt>.
@@ -70,21 +72,28 @@ func HeaderText(id string) string {
 
 // ParseOutcomeID reads a Nats-Msg-Id that OutcomeID made; false for any other.
 func ParseOutcomeID(s string) (id string, run, attempt int, ok bool) {
-	parts := strings.Split(s, ".")
-	if len(parts) != 3 {
+	id, numbers, _ := strings.Cut(s, ".")
+	first, second, _ := strings.Cut(numbers, ".")
+	run, ok = written(first)
+	if ok {
+		attempt, ok = written(second)
+	}
+	if !ok {
 		return "", 0, 0, false
 	}
-	run, err := strconv.Atoi(parts[1])
-	if err != nil {
-		return "", 0, 0, false
+	return id, run, attempt, true
+}
+
+// written reads a number as OutcomeID writes it: another spelling would be another id to the bus.
+func written(s string) (int, bool) {
+	if s == "" || s[0] == '0' && len(s) > 1 {
+		return 0, false
 	}
-	attempt, err = strconv.Atoi(parts[2])
-	if err != nil {
-		return "", 0, 0, false
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
 	}
-	// Another spelling of the numbers would be another id to the bus.
-	if run < 0 || attempt < 0 || OutcomeID(parts[0], run, attempt) != s {
-		return "", 0, 0, false
-	}
-	return parts[0], run, attempt, true
+	n, err := strconv.Atoi(s)
+	return n, err == nil
 }

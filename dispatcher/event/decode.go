@@ -8,7 +8,44 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
+
+// Decoder reads one event after another, each into the memory of the one before. Its zero value is ready. It is not safe for
+// concurrent use.
+type Decoder struct {
+	parser parser
+	event  Event
+}
+
+// Decode reads the message's event as the function Decode does. The event and all values in it are the decoder's: they hold
+// until its next Decode or Forget, and as long as m.Data is not changed. Its strings ID, Source, Type and Identity may be kept.
+func (d *Decoder) Decode(m Message, maxBytes int) (*Event, error) {
+	d.Forget()
+	if err := fits(m, maxBytes); err != nil {
+		return nil, err
+	}
+	//nolint:gosec // G103: nobody changes a message that was handed over
+	body, err := d.parser.parse(unsafe.String(unsafe.SliceData(m.Data), len(m.Data)))
+	if err := d.event.read(m, body, err); err != nil {
+		return nil, err
+	}
+	return &d.event, nil
+}
+
+// Forget lets go of the last event.
+func (d *Decoder) Forget() {
+	d.event = Event{}
+	d.parser.reuse()
+}
+
+// fits checks a message's size.
+func fits(m Message, maxBytes int) error {
+	if maxBytes > 0 && len(m.Data) > maxBytes {
+		return fmt.Errorf("%d bytes, at most %d", len(m.Data), maxBytes)
+	}
+	return nil
+}
 
 // Decode reads the message's event: CloudEvents 1.0 in binary mode where there is a ce-specversion header, in structured
 // mode where the body has a member specversion, and plain JSON otherwise. maxBytes bounds the body; 0 means no limit.
@@ -16,28 +53,33 @@ import (
 // "1048577 bytes, at most 1048576", "structured event without a string id") and quotes nothing of the payload, where the
 // event cannot be read; such an event is rejected, never redelivered. It does not retain m.Data or m.Header.
 func Decode(m Message, maxBytes int) (*Event, error) {
-	if maxBytes > 0 && len(m.Data) > maxBytes {
-		return nil, fmt.Errorf("%d bytes, at most %d", len(m.Data), maxBytes)
+	if err := fits(m, maxBytes); err != nil {
+		return nil, err
 	}
 	body, err := ParseJSON(m.Data)
-	if err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
-	}
-	if body.kind != Object {
-		return nil, fmt.Errorf("not a JSON object: %v", body.kind)
-	}
-	e := &Event{Type: m.Type, Time: m.Time.UTC(), Data: body, Seq: m.Seq}
-	if _, ok := header(m.Header, "ce-specversion"); ok {
-		err = e.binary(m)
-	} else if body.Field("specversion").kind != Missing {
-		err = e.structured(body)
-	} else {
-		err = e.plain(m)
-	}
-	if err != nil {
+	e := new(Event)
+	if err := e.read(m, body, err); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// read takes the event out of a message and its parsed body, or of the error that parsing it brought.
+func (e *Event) read(m Message, body Value, err error) error {
+	if err != nil {
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	if body.kind != Object {
+		return fmt.Errorf("not a JSON object: %v", body.kind)
+	}
+	*e = Event{Type: m.Type, Time: m.Time.UTC(), Data: body, Seq: m.Seq}
+	if _, ok := header(m.Header, "ce-specversion"); ok {
+		return e.binary(m)
+	}
+	if body.Field("specversion").kind != Missing {
+		return e.structured(body)
+	}
+	return e.plain(m)
 }
 
 // structured takes the envelope out of the body (CloudEvents JSON event format, 3).

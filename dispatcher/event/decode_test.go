@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,54 @@ func TestDecode(t *testing.T) {
 		if got := string(e.Data.AppendJSON(nil)); got != tt.inside {
 			t.Errorf("%s: data %s, want %s", tt.name, got, tt.inside)
 		}
+	}
+}
+
+// TestDecoder has one decoder read what differs in size and shape, so that each finds what another left behind.
+func TestDecoder(t *testing.T) {
+	wide := func(members int) string {
+		b := []byte(`{"list":[1,[2,{"x":"y"}],"z"]`)
+		for i := range members {
+			b = fmt.Appendf(b, `,"m%d":{"v":"%d"}`, i, i)
+		}
+		return string(append(b, '}'))
+	}
+	var d event.Decoder
+	type kept struct{ id, source, identity, want string }
+	var ids []kept
+	for _, text := range []string{
+		wide(3), `{}`, wide(40), `{"a":[`, wide(3), wide(1000), `{"a":1,"a":{"b":[]}}`, wide(20), `[1]`, wide(257), `{"list":[]}`,
+		`{"specversion":"1.0","id":"e-1","source":"/lms","data":` + wide(18) + `}`, `{"specversion":"1.0","data":{}}`, wide(1), wide(60),
+	} {
+		m := message(text, nil)
+		want, err := event.Decode(m, 0)
+		got, failed := d.Decode(m, 0)
+		if !same(got, want) || errText(failed) != errText(err) {
+			t.Fatalf("%.80s: gives %+v, %v, want %+v, %v", text, got, failed, want, err)
+		}
+		if got != nil {
+			ids = append(ids, kept{got.ID, got.Source, got.Identity, want.Identity})
+			if len(text) > 500 && got.Data.Field("m17").Field("v").Text() != "17" {
+				t.Errorf("%.80s: m17 is %v", text, got.Data.Field("m17"))
+			}
+		}
+		clear(m.Data)
+	}
+	for _, k := range ids {
+		if k.identity != k.want || (k.id != "e-1" && k.id != "EVENTS-17") || (k.source != "" && k.source != "/lms") {
+			t.Errorf("kept %q, %q, %q, which have changed", k.id, k.source, k.identity)
+		}
+	}
+	if e, err := d.Decode(message(`{"a":"long"}`, nil), 5); e != nil || errText(err) != "12 bytes, at most 5" {
+		t.Errorf("beyond the limit: %v, %v", e, err)
+	}
+	small := message(`{"user":{"id":1,"name":"Ana"},"tags":["a","b"]}`, header{"Nats-Msg-Id": {"m-1"}})
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := d.Decode(small, 0); err != nil {
+			t.Error(err)
+		}
+	}); n > 2 {
+		t.Errorf("a small event takes %v allocations, want those of its identity alone", n)
 	}
 }
 

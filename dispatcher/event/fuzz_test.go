@@ -50,6 +50,15 @@ func FuzzParseJSON(f *testing.F) {
 	})
 }
 
+// same compares two events, which may both be nil.
+func same(a, b *event.Event) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.ID == b.ID && a.Source == b.Source && a.Type == b.Type && a.Time.Equal(b.Time) && a.Seq == b.Seq && a.Identity == b.Identity &&
+		equal(a.Data, b.Data)
+}
+
 // equal compares two values by what they say of themselves.
 func equal(a, b event.Value) bool {
 	if a.Kind() != b.Kind() || a.Bool() != b.Bool() || a.Text() != b.Text() ||
@@ -91,12 +100,16 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"specversion":"1.0","id":"e","data_base64":"e30="}`), "m", "", "", "", false)
 	f.Add([]byte(`{}`), "m", "a%20b", `"q\"%zz"`, "2026-01-02T03:04:05Z", true)
 	f.Add([]byte(`{}`), "\xff", "%ff", "s", "9999-12-31T23:59:59-23:00", true)
+	var again event.Decoder // one for all
 	f.Fuzz(func(t *testing.T, data []byte, msgID, id, source, at string, binary bool) {
 		h := header{"Nats-Msg-Id": {msgID}, "Ce-Id": {id}, "ce-source": {source}, "CE-TIME": {at}}
 		if binary {
 			h["ce-specversion"] = []string{"1.0"}
 		}
 		e, err := event.Decode(message(string(data), h), 1<<16)
+		if got, failed := again.Decode(message(string(data), h), 1<<16); !same(got, e) || errText(failed) != errText(err) {
+			t.Fatalf("a decoder that was used before gives %+v, %v, want %+v, %v", got, failed, e, err)
+		}
 		if err != nil {
 			if e != nil || err.Error() == "" {
 				t.Fatalf("Decode gives %v and error %q", e, err)

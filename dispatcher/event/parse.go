@@ -18,14 +18,19 @@ const maxDepth = 512
 // the input and does not retain data. Errors say what was expected and at which byte, counted from 0, and quote nothing:
 // a payload may hold personal data.
 func ParseJSON(data []byte) (Value, error) {
-	if !utf8.Valid(data) {
-		return Value{}, fmt.Errorf("invalid UTF-8 at byte %d", invalidAt(data))
-	}
 	p := parsers.Get().(*parser)
 	defer p.release()
 	// Strings without escapes are slices of this one copy.
-	p.src = string(data)
-	p.size(p.src)
+	return p.parse(string(data))
+}
+
+// parse reads one text. The value's strings are slices of it, and its parts are the parser's slabs'.
+func (p *parser) parse(text string) (Value, error) {
+	if !utf8.ValidString(text) {
+		return Value{}, fmt.Errorf("invalid UTF-8 at byte %d", invalidAt(text))
+	}
+	p.src, p.pos = text, 0
+	p.size(text)
 
 	p.space()
 	if p.pos == len(p.src) {
@@ -46,18 +51,18 @@ func ParseJSON(data []byte) (Value, error) {
 }
 
 // invalidAt finds the first byte that is not UTF-8.
-func invalidAt(data []byte) int {
-	for i := 0; i < len(data); {
-		r, n := utf8.DecodeRune(data[i:])
+func invalidAt(text string) int {
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
 		if r == utf8.RuneError && n <= 1 {
 			return i
 		}
 		i += n
 	}
-	return len(data)
+	return len(text)
 }
 
-// parser reads one text. Its stacks outlive it in a pool; its slabs go with the value.
+// parser reads one text after another. Its stacks serve them all; its slabs go with the value, or serve the next one too.
 type parser struct {
 	src     string
 	pos     int
@@ -78,16 +83,30 @@ const keepStack = 4096
 // size guesses the slabs' first chunks: a text has no more members than colons, and no more bodies than opening brackets. It has
 // that many only where no string holds them, so the guess is bounded.
 func (p *parser) size(text string) {
-	p.fieldSlab.next = min(max(strings.Count(text, ":"), 4), 256)
+	p.fieldSlab.begin(min(max(strings.Count(text, ":"), 4), keepChunk))
 	lists := strings.Count(text, "[")
-	p.itemSlab.next = min(max(4*lists, 1), 256)
-	p.bodySlab.next = min(max(strings.Count(text, "{")+lists, 1), 64)
+	p.itemSlab.begin(min(max(4*lists, 1), keepChunk))
+	p.bodySlab.begin(min(max(strings.Count(text, "{")+lists, 1), 64))
 }
 
 // release gives the parser back without what it read.
 func (p *parser) release() {
-	p.src, p.pos = "", 0
 	p.fieldSlab, p.itemSlab, p.bodySlab = slab[Field]{}, slab[Value]{}, slab[body]{}
+	p.reset()
+	parsers.Put(p)
+}
+
+// reuse takes back what the last value is made of, which must not be used any more.
+func (p *parser) reuse() {
+	p.fieldSlab.reuse()
+	p.itemSlab.reuse()
+	p.bodySlab.reuse()
+	p.reset()
+}
+
+// reset forgets the last text.
+func (p *parser) reset() {
+	p.src, p.pos = "", 0
 	// Closed lists and objects have cleared their part of the stacks; an error leaves the rest.
 	clear(p.fields)
 	clear(p.items)
@@ -101,16 +120,32 @@ func (p *parser) release() {
 	if cap(p.scratch) > 16*keepStack {
 		p.scratch = nil
 	}
-	parsers.Put(p)
 }
 
-// slab hands out slices of chunks that double, so that a small event costs few allocations and a large one few more.
+// slab hands out slices of chunks that double, so that a small event costs few allocations and a large one few more. Its first
+// chunk can be used again.
 type slab[T any] struct {
-	free []T
-	next int
+	first []T // zero, but for what was handed out
+	free  []T
+	next  int
 }
 
-const maxChunk = 1024
+const (
+	maxChunk = 1024
+	// keepChunk is the largest chunk that is kept for the next text.
+	keepChunk = 256
+)
+
+// begin makes n elements the first chunk's size, or what it has where that is more.
+func (s *slab[T]) begin(n int) {
+	s.free, s.next = s.first, n
+}
+
+// reuse takes back all that was handed out, and keeps the first chunk.
+func (s *slab[T]) reuse() {
+	clear(s.first)
+	s.free = nil
+}
 
 // take returns n fresh elements that no append can grow into a neighbour's.
 func (s *slab[T]) take(n int) []T {
@@ -119,6 +154,9 @@ func (s *slab[T]) take(n int) []T {
 			return make([]T, n)
 		}
 		s.free = make([]T, s.next)
+		if len(s.first) < s.next && s.next <= keepChunk {
+			s.first = s.free
+		}
 		s.next = min(2*s.next, maxChunk)
 	}
 	got := s.free[:n:n]
