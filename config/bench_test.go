@@ -28,7 +28,7 @@ func manyRules(n int) string {
 	return b.String()
 }
 
-// BenchmarkLoadRules measures a file of 100,000 rules: LoadRules reads it, Compile makes a set of the definitions.
+// BenchmarkLoadRules measures a file of 100,000 rules: loadRules reads it, Compile makes a set of the definitions.
 // The time of both grows with the rules, not faster.
 func BenchmarkLoadRules(b *testing.B) {
 	const n = 100_000
@@ -37,7 +37,7 @@ func BenchmarkLoadRules(b *testing.B) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	defs, problems := LoadRules([]string{path})
+	defs, problems := loadRules([]string{path})
 	if len(problems) > 0 || len(defs.Rules) != n {
 		b.Fatalf("%d rules, problems %v", len(defs.Rules), problems)
 	}
@@ -45,7 +45,7 @@ func BenchmarkLoadRules(b *testing.B) {
 		b.SetBytes(int64(len(text)))
 		b.ReportAllocs()
 		for b.Loop() {
-			LoadRules([]string{path})
+			loadRules([]string{path})
 		}
 	})
 	b.Run("Compile", func(b *testing.B) {

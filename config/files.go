@@ -15,16 +15,16 @@ import (
 // maxFolders bounds how deep folders of rule files may nest, which ends loops of symbolic links.
 const maxFolders = 40
 
-// LoadRules reads rule files: each path is a file, or a folder whose *.yaml and *.yml files are read recursively in the
+// ReadRules reads rule files: each path is a file, or a folder whose *.yaml and *.yml files are read recursively in the
 // order of their names, hidden entries left out and symbolic links followed. A file reached twice is read once. Paths
-// stay as given, so that positions are found from where the daemon was started. Like ParseRules it never fails as a whole.
-func LoadRules(paths []string) (*rule.Definitions, []rule.Problem) {
+// stay as given, so that positions are found from where the daemon was started. What cannot be read is a problem beside those that
+// can, which are for ParseRules.
+func ReadRules(paths []string) ([]rule.SourceFile, []rule.Problem) {
 	r := reader{seen: map[string]bool{}}
 	for _, p := range paths {
 		r.path(p)
 	}
-	defs, problems := ParseRules(r.files)
-	return defs, append(r.problems, problems...)
+	return r.files, r.problems
 }
 
 // reader collects rule files.

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"bellhop/dispatcher/rule"
+
 	"os"
 	"path/filepath"
 	"reflect"
@@ -58,13 +60,13 @@ func TestLoadRulesFindsFiles(t *testing.T) {
 			"gone:1:1: no such file or folder\ngone.yaml:1:1: no such file or folder\n"},
 		{nil, nil, ""},
 	} {
-		defs, problems := LoadRules(c.paths)
+		defs, problems := loadRules(c.paths)
 		var got []string
 		for _, f := range defs.Files {
 			got = append(got, f.Path)
 		}
 		if !reflect.DeepEqual(got, c.want) || lines(problems) != c.problems {
-			t.Errorf("LoadRules(%q) reads %q with problems %q, want %q and %q", c.paths, got, lines(problems), c.want, c.problems)
+			t.Errorf("loadRules(%q) reads %q with problems %q, want %q and %q", c.paths, got, lines(problems), c.want, c.problems)
 		}
 	}
 }
@@ -72,7 +74,7 @@ func TestLoadRulesFindsFiles(t *testing.T) {
 func TestLoadRulesReportsAllFiles(t *testing.T) {
 	tree(t, map[string]string{"rules/a.yaml": "rules: x", "rules/b.yaml": "\t", "rules/c.yaml": "rules: [{name: ok}]"})
 	link(t, "nowhere", "rules/d.yaml")
-	_, problems := LoadRules([]string{"rules"})
+	_, problems := loadRules([]string{"rules"})
 	got := lines(problems)
 	for _, want := range []string{"rules/a.yaml:1:8: rules: ", "rules/c.yaml:1:9: rules[0].on: ", "rules/d.yaml:1:1: cannot be read: no such file"} {
 		if !strings.Contains(got, want) {
@@ -127,4 +129,11 @@ func TestSecrets(t *testing.T) {
 	if _, err := Secrets("gone", nil)("x", true); err == nil || !strings.Contains(err.Error(), "secrets_dir gone does not exist") {
 		t.Errorf("a missing folder of secrets gives %v", err)
 	}
+}
+
+// loadRules reads and parses rule files.
+func loadRules(paths []string) (*rule.Definitions, []rule.Problem) {
+	files, problems := ReadRules(paths)
+	defs, more := ParseRules(files)
+	return defs, append(problems, more...)
 }

@@ -8,7 +8,7 @@ import (
 	"bellhop/dispatcher/rule"
 )
 
-// MergeProblems puts what ParseRules or LoadRules found (shape) and what compiling the same definitions found (meaning)
+// MergeProblems puts what ReadRules and ParseRules found (shape) and what compiling the same definitions found (meaning)
 // into one list in file order. A lack that only follows from a broken shape is left out: where an endpoint is a list,
 // that the webhook has no endpoint is no news.
 func MergeProblems(files []rule.SourceFile, shape, meaning []rule.Problem) []rule.Problem {

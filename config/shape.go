@@ -18,7 +18,7 @@ var (
 	webhookKeys = []string{"name", "endpoint", "parameters", "filter", "when", "timeout", "retries", "encoding", "headers", "secret"}
 )
 
-// ParseRules reads rule files' texts into definitions, as LoadRules does after it has read the files. It never fails as a
+// ParseRules reads rule files' texts into definitions. It never fails as a
 // whole: what can be read is in the definitions, what cannot is among the problems, in file order.
 func ParseRules(files []rule.SourceFile) (*rule.Definitions, []rule.Problem) {
 	read := make([]shaper, len(files))

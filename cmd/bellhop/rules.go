@@ -47,8 +47,9 @@ func loadRules(s *config.Settings, paths []string, secrets bool) ruleFiles {
 	if len(paths) == 0 {
 		paths = s.Rules
 	}
-	defs, problems := config.LoadRules(paths)
-	return compileRules(s, defs, problems, secrets)
+	files, problems := config.ReadRules(paths)
+	defs, more := parseRules(files)
+	return compileRules(s, defs, append(problems, more...), secrets)
 }
 
 // compileRules compiles what was read, even where some of it is wrong, so that all problems come at once.

@@ -126,7 +126,7 @@ func (a *app) rulesInForce(ctx context.Context, d *dialFlags, s *config.Settings
 	if err != nil {
 		return nil, nil, err
 	}
-	defs, problems := config.ParseRules(sourceFiles(v.Files))
+	defs, problems := parseRules(sourceFiles(v.Files))
 	files := compileRules(s, defs, problems, false)
 	if files.set == nil {
 		return nil, nil, fmt.Errorf("version %d, which is in force, does not compile here: %w", v.Number, firstProblem(files.problems))
