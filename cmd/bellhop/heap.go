@@ -3,9 +3,7 @@ package main
 import (
 	"runtime"
 	"sync"
-
-	"bellhop/config"
-	"bellhop/dispatcher/rule"
+	"unsafe"
 )
 
 const (
@@ -15,8 +13,9 @@ const (
 	usualHeap = 64 << 20
 	// heapByRules is how many bytes of heap reading a byte of rule files takes at most, about.
 	heapByRules = 24
-	// mostPages bounds what is asked for.
-	mostPages = 1 << 30
+	// leastPages and mostPages bound what large pages are asked for; both are multiples of any size of theirs.
+	leastPages = 16 << 20
+	mostPages  = 1 << 30
 )
 
 // ballast returns memory that nobody touches, so that none of the machine's is used for it. A daemon holds few megabytes and goes
@@ -24,41 +23,73 @@ const (
 // a heap of its own size, as that of many rules is, it makes no difference, which a percentage for all (GOGC) would.
 func ballast() []byte { return make([]byte, ballastBytes) }
 
-// pages has the machine back the heap with large pages. The memory that a daemon goes through is touched all over: with pages of
-// 4 KiB each of them is a fault at first, and later a miss of the processor's table. Many machines (Debian's setting is madvise)
-// give large pages only to those who ask, which Go's runtime does not.
+// pages has the kernel back the heap with large pages. What a daemon goes through is touched all over: with pages of 4 KiB each is a
+// fault at first, and a miss of the processor's table later. Where large pages go to those alone who ask (Linux: madvise, the
+// usual setting), Go's runtime does not ask.
 var pages largePages
 
-// largePages is how much has been asked for. It is safe for concurrent use.
+// largePages are the areas of the heap that large pages were asked for. It is safe for concurrent use.
+//
+// An area is addresses that the runtime has got for the heap, and uses for whatever it likes: nothing in it is held, and nothing of the
+// machine is taken that is not touched. All of this is a wish. Where there are no large pages to give, the others do.
 type largePages struct {
-	mu    sync.Mutex
-	asked int
+	mu      sync.Mutex
+	usual   area // for as long as the process lives
+	reading area // while rules are read
+	readers int
 }
 
-// expect asks for large pages for a heap that is about to grow to so many bytes. It is a wish: where the machine has none to give, the
-// usual ones do. Nothing is taken that is not touched.
-func (p *largePages) expect(bytes int) {
+type area struct {
+	at   uintptr
+	size int
+}
+
+// always asks for large pages for the heap of a daemon at work.
+func (p *largePages) always() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	bytes = min(bytes, mostPages)
-	if bytes-p.asked < usualHeap/4 {
-		return
+	if p.usual.size == 0 && asksForLargePages() {
+		p.usual = newArea(usualHeap)
+		p.usual.ask(true)
 	}
-	// Addresses keep what is asked of them, and the runtime uses them for something else once nobody holds this. All of it anew and
-	// not the rest alone, which would find its place in what was asked for before.
-	if askLargePages(make([]byte, bytes)) != nil {
-		return
-	}
-	p.asked = bytes
-	runtime.GC()
 }
 
-// parseRules reads the texts of rule files.
-func parseRules(files []rule.SourceFile) (*rule.Definitions, []rule.Problem) {
-	size := 0
-	for i := range files {
-		size += len(files[i].Text)
+// while asks for them for a heap that is about to grow by so many bytes, until over is called. Then they are no longer wanted, for the
+// kernel would come after every small thing that is left in such an area, and make it a large page again.
+func (p *largePages) while(bytes int) (over func()) {
+	bytes = min(bytes, mostPages) / leastPages * leastPages
+	if bytes == 0 || !asksForLargePages() {
+		return func() {}
 	}
-	pages.expect(min(size, mostPages/heapByRules) * heapByRules)
-	return config.ParseRules(files)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reading.size < bytes && p.readers == 0 {
+		p.reading = newArea(bytes)
+	}
+	p.readers++
+	p.reading.ask(true)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.readers--; p.readers == 0 {
+			p.reading.ask(false)
+			p.usual.ask(true) // it may be part of the other
+		}
+	}
+}
+
+// newArea finds addresses that the heap is going to use next.
+func newArea(size int) area {
+	room := make([]byte, size)
+	a := area{uintptr(unsafe.Pointer(unsafe.SliceData(room))), size}
+	runtime.KeepAlive(room)
+	runtime.GC() // they are free from here on
+	return a
+}
+
+// ask says whether large pages are wanted in the area.
+func (a area) ask(large bool) {
+	if a.size > 0 {
+		adviseLargePages(a.at, a.size, large)
+	}
 }

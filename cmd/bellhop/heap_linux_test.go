@@ -6,84 +6,108 @@ import (
 	"strings"
 	"testing"
 
+	"bellhop/config"
 	"bellhop/dispatcher/rule"
 )
 
-// advised is how many bytes of this process are in areas that large pages were asked for.
-func advised(t *testing.T) int {
+// advised is for how many bytes of an area the kernel knows that large pages are wanted.
+func advised(t *testing.T, a area) int {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	total, size := 0, 0
+	number := func(s string) uintptr {
+		n, err := strconv.ParseUint(s, 16, 64)
+		if err != nil {
+			t.Fatalf("%q: %v", s, err)
+		}
+		return uintptr(n)
+	}
+	total := 0
+	var mapped area
 	for line := range strings.Lines(string(maps)) {
-		switch name, rest, _ := strings.Cut(line, ":"); name {
-		case "Size":
-			n, err := strconv.Atoi(strings.Fields(rest)[0])
-			if err != nil {
-				t.Fatalf("%q: %v", line, err)
-			}
-			size = n << 10
-		case "VmFlags":
+		if strings.HasPrefix(line, "VmFlags:") {
 			if strings.Contains(line, " hg") {
-				total += size
+				total += shared(mapped, a)
 			}
+			continue
+		}
+		if place, _, _ := strings.Cut(line, " "); !strings.HasSuffix(place, ":") {
+			from, to, _ := strings.Cut(place, "-")
+			mapped = area{number(from), int(number(to) - number(from))}
 		}
 	}
 	return total
 }
 
+// shared is how many bytes two areas have in common.
+func shared(a, b area) int {
+	from, to := max(a.at, b.at), min(a.at+uintptr(a.size), b.at+uintptr(b.size))
+	if to <= from {
+		return 0
+	}
+	return int(to - from)
+}
+
 // TestLargePages asks the kernel what was asked of it.
 func TestLargePages(t *testing.T) {
-	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
-		t.Skip("this kernel has no transparent large pages")
+	if !asksForLargePages() {
+		t.Skip("this kernel gives large pages to all or to none")
 	}
 	var p largePages
-	for _, step := range []struct{ expect, want int }{
-		{usualHeap / 8, 0}, // not worth it
-		{usualHeap, usualHeap},
-		{usualHeap, usualHeap},
-		{usualHeap + usualHeap/8, usualHeap},
-		{2 * usualHeap, 2 * usualHeap},
-	} {
-		p.expect(step.expect)
-		if p.asked != step.want {
-			t.Errorf("asked for %d MB once %d MB are expected, want %d", p.asked>>20, step.expect>>20, step.want>>20)
-		}
-		if got := advised(t); got < step.want {
-			t.Errorf("the kernel knows of %d MB, want %d at least", got>>20, step.want>>20)
-		}
+	p.always()
+	if p.usual.size != usualHeap || advised(t, p.usual) != usualHeap {
+		t.Errorf("the usual heap: asked for %d bytes of %d, want %d", advised(t, p.usual), p.usual.size, usualHeap)
 	}
-	// Room is taken from the machine as it is touched, not before.
-	if rss := residentMB(t); rss > 1000 {
-		t.Errorf("%d MB are resident", rss)
+	p.while(leastPages - 1)()
+	if p.reading.size != 0 {
+		t.Errorf("for little: asked for %d bytes", p.reading.size)
 	}
+	const much = 2*usualHeap + 1
+	over := p.while(much)
+	if want := 2 * usualHeap; p.reading.size != want || advised(t, p.reading) != want {
+		t.Errorf("for much: asked for %d bytes of %d, want %d", advised(t, p.reading), p.reading.size, want)
+	}
+	p.while(much)()
+	if got := advised(t, p.reading); got != p.reading.size {
+		t.Errorf("another reader's end takes it away: %d bytes of %d are left", got, p.reading.size)
+	}
+	over()
+	if got, want := advised(t, p.reading), shared(p.reading, p.usual); got != want || advised(t, p.usual) != usualHeap {
+		t.Errorf("once nobody reads: %d bytes are left, want %d; and %d for the usual heap, want %d", got, want, advised(t, p.usual), usualHeap)
+	}
+	before := p.reading
+	over = p.while(usualHeap)
+	if p.reading != before || advised(t, p.reading) != before.size {
+		t.Errorf("the next reader: %d bytes of %+v, want those of %+v", advised(t, p.reading), p.reading, before)
+	}
+	over()
 }
 
-// TestLargePagesForRules has what reading large files will take asked for before they are read, and nothing for small ones.
+// TestLargePagesForRules has them asked for before large files are read, and not for small ones.
 func TestLargePagesForRules(t *testing.T) {
-	kept := pages.asked
-	defer func() { pages.asked = kept }()
-	pages.asked = 0
-	if _, problems := parseRules([]rule.SourceFile{{Path: "small.yaml", Text: "rules: []\n"}}); len(problems) != 0 || pages.asked != 0 {
-		t.Errorf("a small file: %v, asked for %d bytes", problems, pages.asked)
+	if !asksForLargePages() {
+		t.Skip("this kernel gives large pages to all or to none")
+	}
+	pages.mu.Lock()
+	pages.reading = area{}
+	pages.mu.Unlock()
+	compile := func(text string) {
+		t.Helper()
+		files := compileRules(&config.Settings{}, []rule.SourceFile{{Path: "rules.yaml", Text: text}}, nil, false)
+		if len(files.problems) > 0 || files.set == nil {
+			t.Errorf("problems: %v", files.problems)
+		}
+	}
+	if compile("rules: []\n"); pages.reading.size != 0 {
+		t.Errorf("a small file: asked for %d bytes", pages.reading.size)
 	}
 	large := "rules: []\n#" + strings.Repeat(" remark", 1<<18) + "\n"
-	if _, problems := parseRules([]rule.SourceFile{{Path: "large.yaml", Text: large}}); len(problems) != 0 || pages.asked != heapByRules*len(large) {
-		t.Errorf("a large file of %d bytes: %v, asked for %d", len(large), problems, pages.asked)
+	if compile(large); pages.reading.size != heapByRules*len(large)/leastPages*leastPages || pages.readers != 0 {
+		t.Errorf("a large file of %d bytes: asked for %d, and %d readers are left", len(large), pages.reading.size, pages.readers)
 	}
-}
-
-func residentMB(t *testing.T) int {
-	t.Helper()
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Fatal(err)
+	if got, want := advised(t, pages.reading), shared(pages.reading, pages.usual); got != want {
+		t.Errorf("%d bytes are left when it is read, want %d", got, want)
 	}
-	n, err := strconv.Atoi(strings.Fields(string(statm))[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n * os.Getpagesize() >> 20
 }

@@ -2,7 +2,7 @@
 
 package main
 
-import "errors"
+// asksForLargePages is Linux's alone.
+func asksForLargePages() bool { return false }
 
-// askLargePages is Linux's alone.
-func askLargePages([]byte) error { return errors.ErrUnsupported }
+func adviseLargePages(uintptr, int, bool) {}

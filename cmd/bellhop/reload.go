@@ -53,7 +53,7 @@ func (k *ruleKeeper) read() ruleFiles {
 				paths = k.paths
 			} else {
 				k.log.Warn("no rule files: no event fires anything until there are some", zap.Strings("rules", k.paths))
-				return compileRules(k.settings, &rule.Definitions{}, nil, true)
+				return compileRules(k.settings, nil, nil, true)
 			}
 		}
 	}
@@ -145,8 +145,7 @@ const manyRules = 1000
 // enforce puts a version in force, compiling it where it is not yet.
 func (k *ruleKeeper) enforce(v store.Version, set *rule.Set) error {
 	if set == nil {
-		defs, problems := parseRules(v.Files)
-		files := compileRules(k.settings, defs, problems, true)
+		files := compileRules(k.settings, v.Files, nil, true)
 		if files.set == nil {
 			return fmt.Errorf("version %d of the rules cannot be put in force: %w", v.Number, firstProblem(files.problems))
 		}
@@ -174,8 +173,7 @@ func (k *ruleKeeper) rollback(ref string) (api.Version, error) {
 		return api.Version{}, err
 	}
 	// Compiled before it is recorded: a version that needs a secret which is gone must not come into force half.
-	defs, problems := parseRules(old.Files)
-	files := compileRules(k.settings, defs, problems, true)
+	files := compileRules(k.settings, old.Files, nil, true)
 	if files.set == nil {
 		return api.Version{}, fmt.Errorf("version %d cannot be put in force: %w", old.Number, firstProblem(files.problems))
 	}

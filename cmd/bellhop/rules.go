@@ -48,12 +48,19 @@ func loadRules(s *config.Settings, paths []string, secrets bool) ruleFiles {
 		paths = s.Rules
 	}
 	files, problems := config.ReadRules(paths)
-	defs, more := parseRules(files)
-	return compileRules(s, defs, append(problems, more...), secrets)
+	return compileRules(s, files, problems, secrets)
 }
 
-// compileRules compiles what was read, even where some of it is wrong, so that all problems come at once.
-func compileRules(s *config.Settings, defs *rule.Definitions, problems []rule.Problem, secrets bool) ruleFiles {
+// compileRules parses and compiles what was read, even where some of it is wrong, so that all problems come at once: those that reading
+// it has brought, and its own.
+func compileRules(s *config.Settings, files []rule.SourceFile, problems []rule.Problem, secrets bool) ruleFiles {
+	size := 0
+	for i := range files {
+		size += len(files[i].Text)
+	}
+	defer pages.while(min(size, mostPages/heapByRules) * heapByRules)()
+	defs, shape := config.ParseRules(files)
+	problems = append(problems, shape...)
 	o := rule.Options{
 		Defaults: rule.Defaults{
 			Timeout: s.Delivery.Timeout, Retries: s.Delivery.Retries, Encoding: s.Delivery.Encoding,

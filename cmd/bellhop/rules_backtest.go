@@ -126,8 +126,7 @@ func (a *app) rulesInForce(ctx context.Context, d *dialFlags, s *config.Settings
 	if err != nil {
 		return nil, nil, err
 	}
-	defs, problems := parseRules(sourceFiles(v.Files))
-	files := compileRules(s, defs, problems, false)
+	files := compileRules(s, sourceFiles(v.Files), nil, false)
 	if files.set == nil {
 		return nil, nil, fmt.Errorf("version %d, which is in force, does not compile here: %w", v.Number, firstProblem(files.problems))
 	}

@@ -115,8 +115,7 @@ func (r storedRules) current() (store.Version, ruleFiles, error) {
 	if err != nil {
 		return v, ruleFiles{}, err
 	}
-	defs, problems := parseRules(v.Files)
-	files := compileRules(r.settings, defs, problems, false)
+	files := compileRules(r.settings, v.Files, nil, false)
 	if files.set == nil {
 		return v, files, fmt.Errorf("version %d in the store does not compile: %w", v.Number, firstProblem(files.problems))
 	}

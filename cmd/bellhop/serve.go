@@ -46,7 +46,7 @@ Every key of the configuration is a flag here, and an environment variable: nats
 				log.Warn("configuration: " + w.String())
 			}
 			defer runtime.KeepAlive(ballast())
-			pages.expect(usualHeap)
+			pages.always()
 			if profiles != "" {
 				stop, failed := profile.Start(profiles)
 				if failed != nil {
