@@ -8,9 +8,9 @@ import (
 
 const (
 	// ballastBytes is how much larger the collector takes the heap for than it is.
-	ballastBytes = 8 << 20
+	ballastBytes = 16 << 20
 	// usualHeap is what a busy daemon's heap comes to, without its rules.
-	usualHeap = 64 << 20
+	usualHeap = 80 << 20
 	// heapByRules is how many bytes of heap reading a byte of rule files takes at most, about.
 	heapByRules = 24
 	// leastPages and mostPages bound what large pages are asked for; both are multiples of any size of theirs.
