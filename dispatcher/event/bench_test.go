@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"strings"
 	"testing"
 
 	"bellhop/dispatcher/event"
@@ -38,6 +39,25 @@ func BenchmarkDecodeStructured(b *testing.B) {
 		if _, err := event.Decode(m, 1<<20); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkDecoder(b *testing.B) {
+	var d event.Decoder
+	for name, text := range map[string]string{
+		"typical": typical,
+		"64 KiB":  `{"user":{"id":1},"note":"` + strings.Repeat("Lorem ipsum dolor sit amet, ", 64<<10/28) + `"}`,
+	} {
+		m := message(text, header{"Nats-Msg-Id": {"m-1"}})
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.Decode(m, 1<<20); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 func (p *parser) text() (string, error) {
 	p.pos++
 	start := p.pos
+	for p.pos+8 <= len(p.src) && plain(p.src[p.pos:p.pos+8]) {
+		p.pos += 8
+	}
 	for p.pos < len(p.src) {
 		switch c := p.src[p.pos]; {
 		case c == '"':
@@ -24,6 +27,18 @@ func (p *parser) text() (string, error) {
 		}
 	}
 	return "", p.expected("a closing quote")
+}
+
+// plain tells whether eight bytes stand for themselves in a string: no quote, no backslash, no control character. It looks at all of
+// them at once: a byte is below n where taking n from it borrows and its own high bit is not set.
+func plain(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, backslash := x^(ones*'"'), x^(ones*'\\')
+	special := (x-ones*0x20)&^x | (quote-ones)&^quote | (backslash-ones)&^backslash
+	return special&highs == 0
 }
 
 // escaped reads on from the first escape of the string that began at start.
