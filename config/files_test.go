@@ -1,13 +1,13 @@
 package config
 
 import (
-	"bellhop/dispatcher/rule"
-
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"bellhop/dispatcher/rule"
 )
 
 // tree writes files below a new folder and makes it the working directory.

@@ -60,7 +60,8 @@ type relay struct {
 	failed  atomic.Int64
 	once    sync.Once
 	err     error
-	over    chan struct{}
+	over    chan struct{} // closed once all events are done with
+	broken  chan struct{} // closed by the first failure
 }
 
 func runRelay(args []string) (err error) {
@@ -76,7 +77,7 @@ func runRelay(args []string) (err error) {
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	r := &relay{waiting: map[string]string{}, over: make(chan struct{})}
+	r := &relay{waiting: map[string]string{}, over: make(chan struct{}), broken: make(chan struct{})}
 	if err := json.NewDecoder(os.Stdin).Decode(&r.relayOrder); err != nil {
 		return fmt.Errorf("read the order: %w", err)
 	}
@@ -124,9 +125,14 @@ func (r *relay) run() error {
 		return fmt.Errorf("relay: %w", err)
 	}
 	pulls := r.nc.NewInbox()
+	stop := make(chan struct{})
 	events, err := r.nc.Subscribe(pulls, func(m *nats.Msg) {
-		if m.Reply != "" {
-			r.work <- m
+		if m.Reply == "" {
+			return
+		}
+		select {
+		case r.work <- m:
+		case <-stop:
 		}
 	})
 	if err != nil {
@@ -137,19 +143,36 @@ func (r *relay) run() error {
 	}
 	var workers sync.WaitGroup
 	for range r.Workers {
-		workers.Go(func() { r.post(to.Host, pulls) })
+		workers.Go(func() { r.post(to.Host, pulls, stop) })
 	}
 	for range ahead / relayPull {
 		r.pull(pulls)
 	}
-	select {
-	case <-r.over:
-	case <-time.After(stallAfter + 2*time.Minute):
-		r.fail(fmt.Errorf("only %d of %d events are done with", r.done.Load(), r.Events))
-	}
-	close(r.work)
+	r.wait()
+	close(stop)
 	workers.Wait()
 	return r.nc.Flush()
+}
+
+// wait blocks until all is done with, something has failed, or nothing moves any more.
+func (r *relay) wait() {
+	tick := time.NewTicker(stallAfter)
+	defer tick.Stop()
+	for last := int64(-1); ; {
+		select {
+		case <-r.over:
+			return
+		case <-r.broken:
+			return
+		case <-tick.C:
+		}
+		now := r.done.Load()
+		if now == last {
+			r.fail(fmt.Errorf("only %d of %d events are done with", now, r.Events))
+			return
+		}
+		last = now
+	}
 }
 
 // setup makes the stream of outcomes and the consumer of events, which are like the daemon's.
@@ -183,7 +206,7 @@ func (r *relay) pull(inbox string) {
 }
 
 // post is a worker, with a connection of its own.
-func (r *relay) post(host, pulls string) {
+func (r *relay) post(host, pulls string, stop <-chan struct{}) {
 	c, err := net.Dial("tcp", host)
 	if err != nil {
 		r.fail(err)
@@ -197,7 +220,13 @@ func (r *relay) post(host, pulls string) {
 	}
 	request := append([]byte(nil), r.Request...)
 	in := make([]byte, 4<<10)
-	for m := range r.work {
+	for {
+		var m *nats.Msg
+		select {
+		case m = <-r.work:
+		case <-stop:
+			return
+		}
 		n := r.sent.Add(1)
 		id := deliveryID(n)
 		copy(request[r.id:], id)
@@ -278,7 +307,10 @@ func (r *relay) confirmed(m *nats.Msg) {
 
 func (r *relay) fail(err error) {
 	r.failed.Add(1)
-	r.once.Do(func() { r.err = err })
+	r.once.Do(func() {
+		r.err = err
+		close(r.broken)
+	})
 }
 
 // deliveryID is the id of delivery n.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"strings"
 	"sync"
 	"unsafe"
 )
@@ -13,7 +14,7 @@ const (
 	usualHeap = 80 << 20
 	// heapByRules is how many bytes of heap reading a byte of rule files takes at most, about.
 	heapByRules = 24
-	// leastPages and mostPages bound what large pages are asked for; both are multiples of any size of theirs.
+	// leastPages and mostPages bound what large pages are asked for.
 	leastPages = 16 << 20
 	mostPages  = 1 << 30
 )
@@ -80,9 +81,14 @@ func (p *largePages) while(bytes int) (over func()) {
 
 // newArea finds addresses that the heap is going to use next.
 func newArea(size int) area {
-	room := make([]byte, size)
-	a := area{uintptr(unsafe.Pointer(unsafe.SliceData(room))), size}
-	runtime.KeepAlive(room)
+	// A builder's memory is the one that the runtime hands out as it is. It would fill a slice's with zeros where the heap has used any
+	// of it before, and so touch all of it.
+	var room strings.Builder
+	room.Grow(size)
+	room.WriteByte(0)
+	a := area{uintptr(unsafe.Pointer(unsafe.StringData(room.String()))), size}
+	runtime.KeepAlive(&room)
+	room.Reset()
 	runtime.GC() // they are free from here on
 	return a
 }

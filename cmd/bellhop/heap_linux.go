@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 )
 
 // asksForLargePages tells whether this kernel gives large pages to those who ask for them, and to nobody else
-// (Documentation/admin-guide/mm/transhuge.rst).
+// (Documentation/admin-guide/mm/transhuge.rst), and there are addresses enough to ask for.
 var asksForLargePages = sync.OnceValue(func() bool {
+	if strconv.IntSize < 64 {
+		return false
+	}
 	setting, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
 	return err == nil && bytes.Contains(setting, []byte("[madvise]"))
 })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,6 +58,7 @@ func TestLargePages(t *testing.T) {
 	}
 	var p largePages
 	p.always()
+	touch(usualHeap / 2)
 	if p.usual.size != usualHeap || advised(t, p.usual) != usualHeap {
 		t.Errorf("the usual heap: asked for %d bytes of %d, want %d", advised(t, p.usual), p.usual.size, usualHeap)
 	}
@@ -65,7 +67,12 @@ func TestLargePages(t *testing.T) {
 		t.Errorf("for little: asked for %d bytes", p.reading.size)
 	}
 	const much = 2*usualHeap + 1
+	resident := memoryOfSelf(t)
 	over := p.while(much)
+	// The usual area, which the other may begin in, was used: some of it stays.
+	if now := memoryOfSelf(t); now > resident+usualHeap/2 {
+		t.Errorf("asking takes %d MB of the machine, want nothing", (now-resident)>>20)
+	}
 	if want := 2 * usualHeap; p.reading.size != want || advised(t, p.reading) != want {
 		t.Errorf("for much: asked for %d bytes of %d, want %d", advised(t, p.reading), p.reading.size, want)
 	}
@@ -83,6 +90,30 @@ func TestLargePages(t *testing.T) {
 		t.Errorf("the next reader: %d bytes of %+v, want those of %+v", advised(t, p.reading), p.reading, before)
 	}
 	over()
+}
+
+// touch uses so much of the heap, and lets go of it.
+func touch(bytes int) {
+	b := make([]byte, bytes)
+	for i := 0; i < len(b); i += 4 << 10 {
+		b[i] = 1
+	}
+	runtime.KeepAlive(b)
+	runtime.GC()
+}
+
+// memoryOfSelf is what this process has of the machine's memory, in bytes.
+func memoryOfSelf(t *testing.T) int {
+	t.Helper()
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
 }
 
 // TestLargePagesForRules has them asked for before large files are read, and not for small ones.

@@ -16,10 +16,11 @@ type Message struct {
 	Type    string              // the event type: the subject after the prefix
 	Subject string              // the whole subject
 	Header  map[string][]string // may be nil
-	Data    []byte              // not retained after Decode returns
+	Data    []byte              // not retained after the function Decode returns; a Decoder's events are made of it
 }
 
-// Event is one decoded event. It is immutable and safe for concurrent use.
+// Event is one decoded event. It is immutable and safe for concurrent use; one that a Decoder gives is the decoder's, and holds until that
+// reads the next.
 type Event struct {
 	ID     string
 	Source string    // "" where none was given

@@ -38,7 +38,7 @@ func (k Kind) String() string {
 }
 
 // Value is one JSON value as it arrived: numbers keep their digits, objects the order of their keys.
-// The zero Value is Missing. A Value is immutable and safe for concurrent use.
+// The zero Value is Missing. A Value is immutable and safe for concurrent use, as long as the event that it is of.
 type Value struct {
 	kind  Kind
 	truth bool
