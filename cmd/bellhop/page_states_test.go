@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // gate stands between a browser and a daemon, and holds back, refuses or drops what is asked.
@@ -65,12 +66,18 @@ func (g *gate) drop(prefix string) {
 	g.drops = prefix
 }
 
+// lateStyle is how much later than its script the chart's style sheet comes, as it may.
+const lateStyle = 300 * time.Millisecond
+
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	held, fails, drops := g.held, g.fails, g.drops
 	g.mu.Unlock()
 	if drops != "" && strings.HasPrefix(r.URL.Path, drops) {
 		panic(http.ErrAbortHandler)
+	}
+	if r.URL.Path == "/assets/vendor/uplot/uPlot.min.css" {
+		time.Sleep(lateStyle)
 	}
 	if strings.HasPrefix(r.URL.Path, "/api/") && r.URL.Path != "/api/v1/session" {
 		if held != nil {

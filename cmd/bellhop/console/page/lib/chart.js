@@ -4,14 +4,18 @@ import { short } from './format.js'
 
 let library
 
-// load brings uPlot in when a chart is first wanted.
-function load() {
-	library ??= new Promise((resolve, reject) => {
-		document.head.append(h('link', { rel: 'stylesheet', href: '/assets/vendor/uplot/uPlot.min.css' }))
-		document.head.append(h('script', { src: '/assets/vendor/uplot/uPlot.iife.min.js', onload: () => resolve(window.uPlot), onerror: () => reject(new Error('The chart did not load.')) }))
-	})
-	return library
-}
+// bring puts an element that loads something into the head, and waits until it has.
+const bring = (el) => new Promise((done, fail) => {
+	el.onload = done
+	el.onerror = () => fail(Error('The chart did not load.'))
+	document.head.append(el)
+})
+
+// load brings uPlot in when a chart is first wanted, its style sheet too: a chart that is drawn before that moves when it comes.
+const load = () => library ??= Promise.all([
+	bring(h('link', { rel: 'stylesheet', href: '/assets/vendor/uplot/uPlot.min.css' })),
+	bring(h('script', { src: '/assets/vendor/uplot/uPlot.iife.min.js' })),
+])
 
 // colour gives what a custom property is in the theme of now: a canvas cannot follow it by itself.
 function colour(name, alpha = 1) {
@@ -24,7 +28,7 @@ function colour(name, alpha = 1) {
 
 // timeChart draws into a box. onzoom(from, to) gets seconds when a part is selected; onpoint(i) the point under the cursor, or null.
 export async function timeChart(box, signal, onzoom, onpoint) {
-	const uPlot = await load()
+	await load()
 	if (signal.aborted) return null
 	let plot
 	let data = [[], [], []]
