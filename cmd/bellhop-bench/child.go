@@ -2,13 +2,17 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -213,4 +217,67 @@ func (p part[C]) run() (err error) {
 			return fmt.Errorf("answer: %w", err)
 		}
 	}
+}
+
+// send starts this program again as a part that does one thing: it reads the order from its standard input and writes what it did to
+// its standard output.
+func (b *bench) send(ctx context.Context, part string, order, done any) error {
+	line, err := json.Marshal(order)
+	if err != nil {
+		return fmt.Errorf("%s: %w", part, err)
+	}
+	args := []string{part}
+	if b.o.profile != "" {
+		args = append(args, "-profile", filepath.Join(b.o.profile, part))
+	}
+	cmd := exec.CommandContext(ctx, b.self, args...) //nolint:gosec // G204: this program itself
+	cmd.Stdin = bytes.NewReader(line)
+	cmd.Env = append(cmd.Environ(), "SSL_CERT_FILE="+b.ca)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	p, err := start(part, cmd)
+	if err != nil {
+		return err
+	}
+	<-p.exited
+	if p.err != nil {
+		return p.failed(p.err)
+	}
+	if err := json.Unmarshal(out.Bytes(), done); err != nil {
+		return fmt.Errorf("%s: read what it did: %w", part, err)
+	}
+	return nil
+}
+
+// errand is the other side of send.
+func errand[O, D any](part string, args []string, do func(O) (D, error)) (err error) {
+	flags := flag.NewFlagSet(part, flag.ContinueOnError)
+	profiles := flags.String("profile", "", "folder for profiles")
+	if err := flags.Parse(args); err != nil {
+		return usageError{err}
+	}
+	if *profiles != "" {
+		stop, failed := profile.Start(*profiles)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	var order O
+	if err := json.NewDecoder(os.Stdin).Decode(&order); err != nil {
+		return fmt.Errorf("read the order: %w", err)
+	}
+	done, err := do(order)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(done)
+}
+
+// spent is what this process has used so far: CPU and memory, and the bytes that it has allocated.
+func spent() (u usage, alloc uint64, err error) {
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	u, err = usageOf(os.Getpid())
+	return u, mem.TotalAlloc, err
 }

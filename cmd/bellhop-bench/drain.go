@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -160,29 +157,9 @@ func (b *bench) bare(ctx context.Context, o bareOptions, length time.Duration) (
 	if err != nil {
 		return r, err
 	}
-	order, err := json.Marshal(loopOrder{URLs: o.urls, Workers: o.workers, For: length, Headers: headers, Body: body})
-	if err != nil {
-		return r, fmt.Errorf("loop: %w", err)
-	}
-	args := []string{"loop"}
-	if b.o.profile != "" {
-		args = append(args, "-profile", filepath.Join(b.o.profile, "loop"))
-	}
-	cmd := exec.CommandContext(ctx, b.self, args...) //nolint:gosec // G204: this program itself
-	cmd.Stdin = strings.NewReader(string(order))
-	cmd.Env = append(cmd.Environ(), "SSL_CERT_FILE="+b.ca)
-	var out strings.Builder
-	cmd.Stdout = &out
-	p, err := start("loop", cmd)
-	if err != nil {
+	order := loopOrder{URLs: o.urls, Workers: o.workers, For: length, Headers: headers, Body: body}
+	if err := b.send(ctx, "loop", order, &r.Loop); err != nil {
 		return r, err
-	}
-	<-p.exited
-	if p.err != nil {
-		return r, p.failed(p.err)
-	}
-	if err := json.Unmarshal([]byte(out.String()), &r.Loop); err != nil {
-		return r, fmt.Errorf("loop: read what it did: %w", err)
 	}
 	if r.Loop.Failed > 0 {
 		return r, fmt.Errorf("loop: %d of %d requests failed: %s", r.Loop.Failed, r.Loop.Failed+r.Loop.Done, r.Loop.Error)

@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
-	"strings"
 )
 
 // share is what one stretch took of each process, in CPU seconds for 1,000 deliveries.
@@ -131,28 +127,8 @@ func (b *bench) relay(ctx context.Context, order relayOrder) (r relayed, err err
 	if err != nil {
 		return r, err
 	}
-	stdin, err := json.Marshal(order)
-	if err != nil {
-		return r, fmt.Errorf("relay: %w", err)
-	}
-	args := []string{"relay"}
-	if b.o.profile != "" {
-		args = append(args, "-profile", filepath.Join(b.o.profile, "relay"))
-	}
-	cmd := exec.CommandContext(ctx, b.self, args...) //nolint:gosec // G204: this program itself
-	cmd.Stdin = strings.NewReader(string(stdin))
-	var out strings.Builder
-	cmd.Stdout = &out
-	p, err := start("relay", cmd)
-	if err != nil {
+	if err := b.send(ctx, "relay", order, &r.Relay); err != nil {
 		return r, err
-	}
-	<-p.exited
-	if p.err != nil {
-		return r, p.failed(p.err)
-	}
-	if err := json.Unmarshal([]byte(out.String()), &r.Relay); err != nil {
-		return r, fmt.Errorf("relay: read what it did: %w", err)
 	}
 	if r.Relay.Failed > 0 {
 		return r, fmt.Errorf("relay: %d of %d events failed: %s", r.Relay.Failed, order.Events, r.Relay.Error)

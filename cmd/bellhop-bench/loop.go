@@ -3,19 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"bellhop/cmd/internal/profile"
 )
 
 // loopOrder is what the bare loop is to do: it reads it from its standard input.
@@ -37,34 +31,15 @@ type loopDone struct {
 }
 
 // runLoop is the bare loop's process: it does nothing but POST the same bytes with net/http's client.
-func runLoop(args []string) (err error) {
-	flags := flag.NewFlagSet("loop", flag.ContinueOnError)
-	profiles := flags.String("profile", "", "folder for profiles")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err}
-	}
-	if *profiles != "" {
-		stop, failed := profile.Start(*profiles)
-		if failed != nil {
-			return failed
+func runLoop(args []string) error {
+	return errand("loop", args, func(o loopOrder) (done loopDone, err error) {
+		if len(o.URLs) == 0 || o.Workers < 1 {
+			return done, errors.New("the order names no URL or no workers")
 		}
-		defer func() { err = errors.Join(err, stop()) }()
-	}
-	var order loopOrder
-	if err := json.NewDecoder(os.Stdin).Decode(&order); err != nil {
-		return fmt.Errorf("read the order: %w", err)
-	}
-	if len(order.URLs) == 0 || order.Workers < 1 {
-		return errors.New("the order names no URL or no workers")
-	}
-	done := order.run()
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	done.Alloc = mem.TotalAlloc
-	if done.CPU, err = usageOf(os.Getpid()); err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(done)
+		done = o.run()
+		done.CPU, done.Alloc, err = spent()
+		return done, err
+	})
 }
 
 func (o loopOrder) run() loopDone {

@@ -7,12 +7,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,8 +17,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"bellhop/cmd/internal/profile"
 )
 
 // relayOrder is what the relay is to do: it reads it from its standard input.
@@ -64,36 +59,18 @@ type relay struct {
 	broken  chan struct{} // closed by the first failure
 }
 
-func runRelay(args []string) (err error) {
-	flags := flag.NewFlagSet("relay", flag.ContinueOnError)
-	profiles := flags.String("profile", "", "folder for profiles")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err}
-	}
-	if *profiles != "" {
-		stop, failed := profile.Start(*profiles)
-		if failed != nil {
-			return failed
+func runRelay(args []string) error {
+	return errand("relay", args, func(o relayOrder) (done relayDone, err error) {
+		r := &relay{relayOrder: o, waiting: map[string]string{}, over: make(chan struct{}), broken: make(chan struct{})}
+		if err := r.run(); err != nil {
+			return done, err
 		}
-		defer func() { err = errors.Join(err, stop()) }()
-	}
-	r := &relay{waiting: map[string]string{}, over: make(chan struct{}), broken: make(chan struct{})}
-	if err := json.NewDecoder(os.Stdin).Decode(&r.relayOrder); err != nil {
-		return fmt.Errorf("read the order: %w", err)
-	}
-	if err := r.run(); err != nil {
-		return err
-	}
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	d := relayDone{Failed: r.failed.Load(), Alloc: mem.TotalAlloc}
-	if r.err != nil {
-		d.Error = r.err.Error()
-	}
-	if d.CPU, err = usageOf(os.Getpid()); err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(d)
+		if done.Failed = r.failed.Load(); r.err != nil {
+			done.Error = r.err.Error()
+		}
+		done.CPU, done.Alloc, err = spent()
+		return done, err
+	})
 }
 
 const (
