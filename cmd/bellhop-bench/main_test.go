@@ -33,6 +33,7 @@ func TestUsage(t *testing.T) {
 		"both":             {[]string{"-quick", "-full"}, 2, "exclude each other"},
 		"no binary":        {[]string{"-bellhop", "/nowhere/bellhop"}, 1, "no bellhop at /nowhere/bellhop"},
 		"a part's flag":    {[]string{"server"}, 2, "-dir is missing"},
+		"another's flag":   {[]string{"relay", "-nope"}, 2, "not defined"},
 	} {
 		var out, errs bytes.Buffer
 		if got := run(c.args, &out, &errs); got != c.status {
@@ -61,7 +62,9 @@ func TestThroughput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(self, "-bellhop", bellhop, "-quick", "-arm", "100ms", "-json", file).CombinedOutput()
+	cmd := exec.Command(self, "-bellhop", bellhop, "-quick", "-only", "throughput,cost,floor,latency", "-budget", "3m", "-arm", "100ms", "-json", file, "-profile", "profiles")
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("bellhop-bench: %v\n%s", err, out)
 	}
@@ -87,8 +90,13 @@ func TestThroughput(t *testing.T) {
 			t.Errorf("%s has no rows:\n%s", r.Group, out)
 		}
 	}
-	if len(got.Results) != 3 || got.Results[0].Rows[0]["ratio"].(float64) <= 0 {
-		t.Errorf("results = %+v, want throughput with a ratio, cost and latency", got.Results)
+	if len(got.Results) != 4 || got.Results[0].Rows[0]["ratio"].(float64) <= 0 || len(got.Results[2].Rows) != 3 {
+		t.Errorf("results = %+v, want throughput with a ratio, cost, the floor with three programs, and latency", got.Results)
+	}
+	for _, part := range []string{"daemon", "server", "receiver", "loop", "relay"} {
+		if info, err := os.Stat(filepath.Join(dir, "profiles", part, "cpu.pprof")); err != nil || info.Size() == 0 {
+			t.Errorf("profile of the %s: %v", part, err)
+		}
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "bellhop-bench-*"))
 	if err != nil || len(left) > 0 {

@@ -48,7 +48,7 @@ func measure(ctx context.Context, o options, stdout, say io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b, err := openBench(o, say)
+	b, err := openBench(ctx, o, say)
 	if err != nil {
 		return err
 	}

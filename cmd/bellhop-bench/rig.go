@@ -74,7 +74,7 @@ const (
 )
 
 // openBench starts the receiver and the server.
-func openBench(o options, say io.Writer) (b *bench, err error) {
+func openBench(ctx context.Context, o options, say io.Writer) (b *bench, err error) {
 	b = &bench{o: o, say: say, end: time.Now().Add(o.budget)}
 	defer func() {
 		if err != nil {
@@ -103,11 +103,12 @@ func openBench(o options, say io.Writer) (b *bench, err error) {
 	if b.to, err = b.serveSelf("receiver", &b.ports, "-cert", cert, "-key", key); err != nil {
 		return b, err
 	}
-	return b, b.startServer()
+	return b, b.startServer(ctx)
 }
 
-// startServer starts a server on a folder of its own.
-func (b *bench) startServer() error {
+// startServer starts a server on a folder of its own. One stream stays in it until the server's end: after the last stream is deleted,
+// the server removes the folder of all streams, some time later, and the next one can't be made in that moment (nats-server 2.15.2).
+func (b *bench) startServer(ctx context.Context) error {
 	var hello serverHello
 	var err error
 	b.runs++
@@ -120,6 +121,11 @@ func (b *bench) startServer() error {
 	}
 	if b.js, err = jetstream.New(b.nc, jetstream.WithPublishAsyncMaxPending(4096)); err != nil {
 		return fmt.Errorf("connect to the server: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	if _, err := b.js.CreateStream(ctx, jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"bench"}}); err != nil {
+		return fmt.Errorf("create the stream that stays: %w", err)
 	}
 	return nil
 }
