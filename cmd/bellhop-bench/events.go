@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ const usualType = "course.completed"
 // that makes large bodies.
 func eventOf(i int, typ string, at time.Time, code, pad string) *nats.Msg {
 	b := make([]byte, 0, 1024+len(pad))
-	b = append(b, `{"sent":`...)
+	b = append(b, sentKey...)
 	b = strconv.AppendInt(b, at.UnixNano(), 10)
 	b = append(b, `,"score":87.50,"user":{"id":`...)
 	b = strconv.AppendInt(b, int64(100_000+i), 10)
@@ -36,6 +37,21 @@ func eventOf(i int, typ string, at time.Time, code, pad string) *nats.Msg {
 	m.Header[nats.MsgIdHdr] = []string{"e-" + strconv.Itoa(i)}
 	m.Data = b
 	return m
+}
+
+const (
+	sentKey    = `{"sent":`
+	sentField  = "\r\n\r\nsent=" // in a request, whose first parameter it is
+	sentDigits = 19              // of the nanoseconds since 1970, until 2286
+)
+
+// sentOf is the time that an event of eventOf's carries, as it stands there; empty in others.
+func sentOf(event []byte) []byte {
+	value, ok := bytes.CutPrefix(event, []byte(sentKey))
+	if !ok || len(value) < sentDigits {
+		return nil
+	}
+	return value[:sentDigits]
 }
 
 // usual is eventOf for those that the usual rule takes.

@@ -130,8 +130,8 @@ func (b *bench) relay(ctx context.Context, order relayOrder) (r relayed, err err
 	if err := b.send(ctx, "relay", order, &r.Relay); err != nil {
 		return r, err
 	}
-	if r.Relay.Failed > 0 {
-		return r, fmt.Errorf("relay: %d of %d events failed: %s", r.Relay.Failed, order.Events, r.Relay.Error)
+	if err := r.Relay.err(order.Events); err != nil {
+		return r, err
 	}
 	if _, err := b.settled(ctx, order.Events); err != nil {
 		return r, errors.Join(errors.New("relay"), err)

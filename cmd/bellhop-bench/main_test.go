@@ -93,6 +93,9 @@ func TestThroughput(t *testing.T) {
 	if len(got.Results) != 4 || got.Results[0].Rows[0]["ratio"].(float64) <= 0 || len(got.Results[2].Rows) != 3 {
 		t.Errorf("results = %+v, want throughput with a ratio, cost, the floor with three programs, and latency", got.Results)
 	}
+	if rows := got.Results[len(got.Results)-1].Rows; len(rows) != 2 || rows[0]["what"] != "daemon" || rows[1]["what"] != "relay" {
+		t.Errorf("latency = %+v, want the daemon's and the relay's", rows)
+	}
 	for _, part := range []string{"daemon", "server", "receiver", "loop", "relay"} {
 		if info, err := os.Stat(filepath.Join(dir, "profiles", part, "cpu.pprof")); err != nil || info.Size() == 0 {
 			t.Errorf("profile of the %s: %v", part, err)

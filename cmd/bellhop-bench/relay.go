@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,7 +26,7 @@ type relayOrder struct {
 	URL     string      `json:"url"` // http alone
 	Workers int         `json:"workers"`
 	Events  int         `json:"events"`  // so many wait in the stream
-	Request []byte      `json:"request"` // as it goes out; its webhook-id gets a value of its own each time
+	Request []byte      `json:"request"` // as it goes out; its webhook-id and its time get values of their own each time
 	Subject string      `json:"subject"` // of an outcome
 	Headers nats.Header `json:"headers"` // of an outcome; Nats-Msg-Id gets a value of its own each time
 	Outcome []byte      `json:"outcome"`
@@ -39,13 +40,22 @@ type relayDone struct {
 	Alloc  uint64 `json:"alloc"`
 }
 
+// err tells what failed of so many events.
+func (d relayDone) err(events int) error {
+	if d.Failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("relay: %d of %d events failed: %s", d.Failed, events, d.Error)
+}
+
 // relay does what no daemon can do without, and nothing else: it takes each event, POSTs the same bytes, publishes the same
-// outcome, and acknowledges the event once that is confirmed. It reads no event, has no rules, renders nothing, knows no
-// time-out, no retry and no endpoint but one, and counts nothing.
+// outcome, and acknowledges the event once that is confirmed. It reads nothing of an event but the time that it carries, has no
+// rules, renders nothing, knows no time-out, no retry and no endpoint but one, and counts nothing.
 type relay struct {
 	relayOrder
 	nc      *nats.Conn
 	id      int // where the request holds its webhook-id
+	time    int // and where the time at which its event was meant to be published
 	work    chan *nats.Msg
 	inbox   string // of confirmations
 	mu      sync.Mutex
@@ -84,7 +94,10 @@ func (r *relay) run() error {
 	if err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}
-	if r.id, err = idAt(r.Request); err != nil {
+	if r.id, err = valueAt(r.Request, "\r\nwebhook-id: ", len(deliveryID(0))); err != nil {
+		return err
+	}
+	if r.time, err = valueAt(r.Request, sentField, sentDigits); err != nil {
 		return err
 	}
 	if r.nc, err = nats.Connect(r.Server, nats.Name("relay")); err != nil {
@@ -207,6 +220,7 @@ func (r *relay) post(host, pulls string, stop <-chan struct{}) {
 		n := r.sent.Add(1)
 		id := deliveryID(n)
 		copy(request[r.id:], id)
+		copy(request[r.time:], sentOf(m.Data))
 		if err := exchangeRaw(raw, request, in); err != nil {
 			r.fail(err)
 			return
@@ -297,12 +311,11 @@ func deliveryID(n int64) string {
 	return hex.EncodeToString(id[:])
 }
 
-// idAt finds the value of webhook-id in a request.
-func idAt(request []byte) (int, error) {
-	const name = "\r\nwebhook-id: "
+// valueAt finds the value of so many bytes that follows a name in a request.
+func valueAt(request []byte, name string, size int) (int, error) {
 	i := bytes.Index(request, []byte(name))
-	if i < 0 || len(request) < i+len(name)+len(deliveryID(0)) {
-		return 0, fmt.Errorf("no webhook-id in the request %q", request)
+	if i < 0 || len(request) < i+len(name)+size {
+		return 0, fmt.Errorf("no %q in the request %q", strings.TrimSpace(name), request)
 	}
 	return i + len(name), nil
 }

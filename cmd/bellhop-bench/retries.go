@@ -55,8 +55,7 @@ func retries(ctx context.Context, b *bench, r *result) (err error) {
 	beside := paced{rate: b.rate * besideShare}
 	beside.events = int(beside.rate * 2 * b.o.arm.Seconds())
 	beside.event = usualAt(0)
-	settled := 0
-	alone, _, err := b.steady(ctx, d, beside, &settled)
+	alone, err := b.steady(ctx, beside, 0, d)
 	if err != nil {
 		return err
 	}
@@ -68,7 +67,7 @@ func retries(ctx context.Context, b *bench, r *result) (err error) {
 	if err := b.forget(0); err != nil {
 		return err
 	}
-	first := settled
+	first := beside.events
 	beside.events = int(beside.rate * (2*length + 2*time.Second).Seconds())
 	beside.event = usualAt(first)
 	refused := paced{events: count, rate: pace, event: func(i int, at time.Time) *nats.Msg {
@@ -107,7 +106,7 @@ func retries(ctx context.Context, b *bench, r *result) (err error) {
 	if got.Unretried > 0 {
 		return fmt.Errorf("%d of %d retries did not come", got.Unretried, count)
 	}
-	_, err = b.settled(ctx, settled+beside.events+2*count)
+	_, err = b.settled(ctx, first+beside.events+2*count)
 	return err
 }
 
