@@ -154,7 +154,14 @@ func needs(r *http.Request) role {
 	return nobody
 }
 
-func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+// isRead tells whether a request's method is safe (RFC 9110, section 9.2.1): it changes nothing.
+func isRead(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
 
 // guard lets a request pass or refuses it, and sets what every answer carries.
 func (s *Server) guard(next http.Handler, a *access) http.Handler {

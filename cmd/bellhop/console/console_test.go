@@ -131,16 +131,40 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/healthz", 200, "ok"}, {"GET", "/readyz", 200, "ready"}, {"GET", "/metrics", 200, ""}, {"GET", "/", 200, "<title>Bellhop</title>"},
 		{"GET", "/api/v1/stats", 200, `"calls":3,"errors":1`}, {"GET", "/api/v1/rules", 200, `"rules":[]`},
 		{"GET", "/api/v1/rules/crm", 200, `"name":"crm"`}, {"GET", "/api/v1/rules/none", 404, `"detail":"rule \"none\" not found"`},
-		{"GET", "/api/v1/rules/versions/9", 404, "no such version"}, {"GET", "/nothing", 404, "is not here"},
-		{"GET", "/etc/passwd", 404, ""}, {"POST", "/api/v1/stats", 405, ""},
+		{"GET", "/api/v1/versions/9", 404, "no such version"}, {"GET", "/nothing", 404, "is not here"},
+		{"GET", "/api/v1/rules/versions", 404, `"detail":"rule \"versions\" not found"`}, {"GET", "/api/v1/rules/diff", 404, `rule \"diff\" not found`},
+		{"GET", "/etc/passwd", 404, ""}, {"POST", "/api/v1/stats", 405, "takes GET, HEAD"}, {"TRACE", "/api/v1/stats", 405, "takes GET, HEAD"},
 	} {
 		code, body, h := ask(t, tt.method, s.URL()+tt.path, "", map[string]string{"X-Bellhop": "1"})
-		if code != tt.want && (tt.want != 405 || code != 404) || !strings.Contains(body, tt.holds) {
+		if code != tt.want || !strings.Contains(body, tt.holds) {
 			t.Errorf("%s %s = %d %q, want %d with %q", tt.method, tt.path, code, body, tt.want, tt.holds)
 		}
 		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Security-Policy") == "" {
 			t.Errorf("%s %s lacks its security headers: %v", tt.method, tt.path, h)
 		}
+	}
+}
+
+// TestOptions: asking what there is changes nothing, and opens nothing to pages elsewhere.
+func TestOptions(t *testing.T) {
+	s, _ := open(t, nil)
+	for path, want := range map[string]string{"/api/v1/rules/rollback": "GET, HEAD, POST, OPTIONS", "/api/v1/stats": "GET, HEAD, OPTIONS"} {
+		code, body, h := ask(t, "OPTIONS", s.URL()+path, "", map[string]string{"Origin": "https://other.example.com", "Access-Control-Request-Method": "POST"})
+		if code != 204 || body != "" || h.Get("Allow") != want {
+			t.Errorf("OPTIONS %s = %d %q, Allow %q, want 204 and %q", path, code, body, h.Get("Allow"), want)
+		}
+		for name := range h {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("OPTIONS %s answers with %s, want nothing for other origins", path, name)
+			}
+		}
+	}
+	if code, _, _ := ask(t, "OPTIONS", s.URL()+"/nothing", "", nil); code != 404 {
+		t.Errorf("OPTIONS /nothing = %d, want 404", code)
+	}
+	locked, _ := open(t, func(o *Options) { o.Token = "s3cret" })
+	if code, _, _ := ask(t, "OPTIONS", locked.URL()+"/api/v1/rules/rollback", "", nil); code != 401 {
+		t.Errorf("OPTIONS without the token = %d, want 401", code)
 	}
 }
 

@@ -81,8 +81,15 @@ func (s *Server) routes(a *access) http.Handler {
 			}
 		}
 		if len(allowed) > 0 {
-			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+strings.Join(allowed, ", "))
+			allow := strings.Join(allowed, ", ")
+			if r.Method == http.MethodOptions {
+				// What is there (RFC 9110, section 9.3.7), and no word of other origins: they are let in nowhere.
+				w.Header().Set("Allow", allow+", OPTIONS")
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			w.Header().Set("Allow", allow)
+			problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
 			return
 		}
 		problem(w, http.StatusNotFound, r.Method+" "+r.URL.Path+" is not here")

@@ -6,7 +6,7 @@ import "time"
 // The API's paths.
 const (
 	RulesPath    = "/api/v1/rules"          // GET: RuleList; GET RulesPath/{name}: Rule with its Source
-	VersionsPath = "/api/v1/rules/versions" // GET: VersionList; GET VersionsPath/{ref}: Version with its Files
+	VersionsPath = "/api/v1/versions"       // GET: VersionList; GET VersionsPath/{ref}: Version with its Files
 	RollbackPath = "/api/v1/rules/rollback" // POST Rollback: Version
 	LanesPath    = "/api/v1/lanes"          // GET: LaneList
 	PausePath    = "/api/v1/lanes/pause"    // POST LaneRef: Lane
@@ -20,7 +20,7 @@ const (
 	StreamPath      = "/api/v1/deliveries/stream" // GET: server-sent events
 	PendingPath     = "/api/v1/pending"           // GET: PendingList
 	OperationsPath  = "/api/v1/operations"        // GET: OperationList; POST OperationRequest: OperationCount or Operation
-	DiffPath        = "/api/v1/rules/diff"        // GET: Diff
+	DiffPath        = "/api/v1/versions/diff"     // GET: Diff
 	TryPath         = "/api/v1/try"               // POST TryRequest: TryResult
 	EventsPath      = "/api/v1/events"            // GET: EventList; GET EventsPath/{seq}: Event
 	EventTypesPath  = "/api/v1/event-types"       // GET: EventTypes

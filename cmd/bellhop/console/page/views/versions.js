@@ -23,7 +23,7 @@ export function view({ root, query, signal, title, session, go }) {
 	const take = (q) => {
 		asked = read(q, ['from', 'to'])
 		show(list, signal, async () => {
-			const { items } = await get('/rules/versions', null, signal)
+			const { items } = await get('/versions', null, signal)
 			if (!items.length) return empty('No version yet')
 			fill(base, options([['', 'The version before it'], ...items.map((v) => [String(v.number), `Version ${v.number}, in force from ${when(v.at)}`])]))
 			base.value = asked.from ?? ''
@@ -35,7 +35,7 @@ export function view({ root, query, signal, title, session, go }) {
 			]), '.hover')
 		})
 		show(changed, signal, async () => {
-			const d = await get('/rules/diff', asked, signal)
+			const d = await get('/versions/diff', asked, signal)
 			fill(between, d.from ? `from version ${d.from} to version ${d.to}` : `version ${d.to}, the first`)
 			return d.files.length ? d.files.map((f) => [h('h3.file', h('code', f.path)), h('pre.diff', { tabindex: '0' }, lines(f.diff))]) : empty('Nothing differs')
 		})
