@@ -241,6 +241,9 @@ func (b *bench) send(ctx context.Context, part string, order, done any) error {
 	}
 	<-p.exited
 	if p.err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // and not that it was killed for it
+		}
 		return p.failed(p.err)
 	}
 	if err := json.Unmarshal(out.Bytes(), done); err != nil {

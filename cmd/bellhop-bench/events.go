@@ -41,11 +41,12 @@ func eventOf(i int, typ string, at time.Time, code, pad string) *nats.Msg {
 
 const (
 	sentKey    = `{"sent":`
-	sentField  = "\r\n\r\nsent=" // in a request, whose first parameter it is
-	sentDigits = 19              // of the nanoseconds since 1970, until 2286
+	sentName   = "sent=" // in a form, whose first parameter it is
+	sentField  = "\r\n\r\n" + sentName
+	sentDigits = 19 // of the nanoseconds since 1970, from 2001 on
 )
 
-// sentOf is the time that an event of eventOf's carries, as it stands there; empty in others.
+// sentOf is the time that an event of eventOf's carries, as it stands there; empty where an event begins with another member.
 func sentOf(event []byte) []byte {
 	value, ok := bytes.CutPrefix(event, []byte(sentKey))
 	if !ok || len(value) < sentDigits {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 )
 
 // paced publishes events at a steady rate in an open loop: each has a time at which it is meant to go out, which it carries, and
@@ -71,7 +72,7 @@ func latency(ctx context.Context, b *bench, r *result) error {
 		return err
 	}
 	r.note("an open loop: counted from the time at which an event was meant to go out, the publisher's own lateness included; the first second is left out")
-	r.note("in the stream: the same until the server has stored the event, before which no daemon can know of it")
+	r.note("in the stream: the same until the server begins to store the event, before which no daemon can know of it")
 	if b.over() {
 		r.note("relay: not measured, the time was over")
 		return nil
@@ -83,13 +84,28 @@ func latency(ctx context.Context, b *bench, r *result) error {
 	return nil
 }
 
-// addLatency adds a row.
-func addLatency(r *result, what string, load int, p paced, got steadied) {
-	r.add(map[string]any{
-		"what": what, "load": fmt.Sprintf("%d %%", load), "rate": p.rate, "events": p.events,
-		"p50": got.arrived.Latency.P50, "p99": got.arrived.Latency.P99, "p999": got.arrived.Latency.P999, "max": got.arrived.Latency.Max,
-		"stored99": got.stored.P99, "late99": got.late.P99,
-	})
+// stretch is one that is measured: events at a load, after others.
+type stretch struct {
+	load   int // percent
+	paced  paced
+	before int // how many events came before these
+	got    steadied
+}
+
+// addLatency adds a row for each stretch. It reads their events again, which is best done once nothing is measured any more.
+func (b *bench) addLatency(ctx context.Context, r *result, what string, all ...stretch) error {
+	for _, x := range all {
+		stored, err := b.stored(ctx, x.before, x.paced.events)
+		if err != nil {
+			return err
+		}
+		latency := x.got.Latency
+		r.add(map[string]any{
+			"what": what, "load": fmt.Sprintf("%d %%", x.load), "rate": x.paced.rate, "events": x.paced.events,
+			"p50": latency.P50, "p99": latency.P99, "p999": latency.P999, "max": latency.Max, "stored99": stored.P99, "late99": x.got.late.P99,
+		})
+	}
+	return nil
 }
 
 // warmUp is what goes before the events that are measured: a fresh program opens its connections and touches its memory for the first
@@ -123,60 +139,53 @@ func (b *bench) daemonLatency(ctx context.Context, r *result, loads []int) (err 
 	if _, err := b.steady(ctx, warm, 0, d); err != nil {
 		return err
 	}
+	var all []stretch
 	before := warm.events
 	for _, load := range loads {
 		if b.over() {
 			r.note("%d %%: not measured, the time was over", load)
 			continue
 		}
-		p := b.load(load, before)
-		got, err := b.steady(ctx, p, before, d)
-		if err != nil {
+		x := stretch{load: load, paced: b.load(load, before), before: before}
+		if x.got, err = b.steady(ctx, x.paced, before, d); err != nil {
 			return err
 		}
-		before += p.events
-		addLatency(r, "daemon", load, p, got)
+		before += x.paced.events
+		all = append(all, x)
 	}
-	return nil
+	return b.addLatency(ctx, r, "daemon", all...)
 }
 
-// relayLatency has the relay do what the daemon did last.
+// relayLatency has the relay do what the daemon did, at one load.
 func (b *bench) relayLatency(ctx context.Context, r *result, load int) error {
 	warm := b.warmUp()
-	p := b.load(load, warm.events)
-	order := relayOrder{Server: b.url, URL: b.hook(), Workers: 256, Events: warm.events + p.events, Request: b.sampled}
+	x := stretch{load: load, paced: b.load(load, warm.events), before: warm.events}
+	order := relayOrder{Server: b.url, URL: b.hook(), Workers: 256, Events: warm.events + x.paced.events, Request: b.sampled}
 	if err := order.like(ctx, b); err != nil {
 		return err
 	}
 	if err := b.reset(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var did relayDone
-	ended := make(chan error, 1)
-	go func() {
-		err := b.send(ctx, "relay", order, &did)
-		if err = errors.Join(err, did.err(order.Events)); err != nil {
-			cancel(err)
+	// Whichever fails first ends the other, and is what is said.
+	g, both := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		var did relayDone
+		if err := b.send(both, "relay", order, &did); err != nil {
+			return err
 		}
-		ended <- err
-	}()
-	got := steadied{}
-	_, err := b.steady(ctx, warm, 0)
-	if err == nil {
-		got, err = b.steady(ctx, p, warm.events)
+		return did.err(order.Events)
+	})
+	g.Go(func() (err error) {
+		if _, err = b.steady(both, warm, 0); err == nil {
+			x.got, err = b.steady(both, x.paced, x.before)
+		}
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	if err != nil {
-		cancel(err)
-	}
-	if failed := <-ended; failed != nil {
-		return failed
-	}
-	if err == nil {
-		addLatency(r, "relay", load, p, got)
-	}
-	return err
+	return b.addLatency(ctx, r, "relay", x)
 }
 
 // usualAt are usual events with the times that they are meant to go out at, numbered from first on.
@@ -187,11 +196,11 @@ func usualAt(first int) func(int, time.Time) *nats.Msg {
 // steadied is what came of events at a steady rate.
 type steadied struct {
 	arrived
-	stored spread // from when an event was meant to be published until it was in the stream
-	late   spread // the publisher's part of it
+	late spread // how late the publisher was
 }
 
-// steady publishes, waits until all is delivered and settled, and reports. before is how many events came before these.
+// steady publishes, waits until all is delivered and settled, and reports. before is how many events came before these. Without a
+// daemon it is the relay that delivers, whose losses are none of Bellhop's.
 func (b *bench) steady(ctx context.Context, p paced, before int, d ...*daemon) (s steadied, err error) {
 	if err := b.forget(0); err != nil {
 		return s, err
@@ -202,46 +211,53 @@ func (b *bench) steady(ctx context.Context, p paced, before int, d ...*daemon) (
 	if err := b.await(ctx, int64(p.events), d...); err != nil {
 		return s, err
 	}
-	if s.arrived, err = b.report(p.events, 0, 0); err != nil {
+	if len(d) > 0 {
+		s.arrived, err = b.report(p.events, 0, 0)
+	} else {
+		s.arrived, err = b.reportRelay(p.events)
+	}
+	if err != nil {
 		return s, err
 	}
-	if _, err := b.settled(ctx, before+p.events); err != nil {
-		return s, err
-	}
-	s.stored, err = b.stored(ctx, before, p.events)
+	_, err = b.settled(ctx, before+p.events)
 	return s, err
 }
 
-// stored reads n events after the first ones again, and compares the time that each carries with that at which it was stored.
-func (b *bench) stored(ctx context.Context, before, n int) (spread, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+// storedBatch is how many events are read again at a time.
+const storedBatch = 4096
+
+// stored reads n events after the first ones again, and compares the time that each carries with that at which the server began to
+// store it.
+func (b *bench) stored(ctx context.Context, before, n int) (s spread, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	c, err := b.js.OrderedConsumer(ctx, eventsStream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: uint64(before) + 1,
+	c, err := b.js.CreateConsumer(ctx, eventsStream, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: uint64(before) + 1, AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true,
 	})
 	if err != nil {
-		return spread{}, fmt.Errorf("read events again: %w", err)
+		return s, fmt.Errorf("read events again: %w", err)
 	}
-	messages, err := c.Messages()
-	if err != nil {
-		return spread{}, fmt.Errorf("read events again: %w", err)
-	}
-	defer messages.Stop()
+	defer func() { err = errors.Join(err, b.js.DeleteConsumer(ctx, eventsStream, c.CachedInfo().Name)) }()
 	took := make([]time.Duration, 0, n)
-	for range n {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+	for len(took) < n {
+		batch, err := c.Fetch(min(n-len(took), storedBatch), jetstream.FetchContext(ctx))
 		if err != nil {
-			return spread{}, fmt.Errorf("read events again, after %d of %d: %w", len(took), n, err)
+			return s, fmt.Errorf("read events again: %w", err)
 		}
-		about, err := m.Metadata()
-		if err != nil {
-			return spread{}, fmt.Errorf("read events again: %w", err)
+		for m := range batch.Messages() {
+			about, err := m.Metadata()
+			if err != nil {
+				return s, fmt.Errorf("read events again: %w", err)
+			}
+			sent, err := strconv.ParseInt(string(sentOf(m.Data())), 10, 64)
+			if err != nil {
+				return s, fmt.Errorf("event %d carries no time: %w", about.Sequence.Stream, err)
+			}
+			took = append(took, about.Timestamp.Sub(time.Unix(0, sent)))
 		}
-		sent, err := strconv.ParseInt(string(sentOf(m.Data())), 10, 64)
-		if err != nil {
-			return spread{}, fmt.Errorf("event %d carries no time: %w", about.Sequence.Stream, err)
+		if err := batch.Error(); err != nil {
+			return s, fmt.Errorf("read events again, after %d of %d: %w", len(took), n, err)
 		}
-		took = append(took, about.Timestamp.Sub(time.Unix(0, sent)))
 	}
 	return spreadOf(took), nil
 }

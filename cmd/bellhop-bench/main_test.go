@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // asProgram has the test binary be the program itself, so that it can start its parts.
@@ -93,8 +94,16 @@ func TestThroughput(t *testing.T) {
 	if len(got.Results) != 4 || got.Results[0].Rows[0]["ratio"].(float64) <= 0 || len(got.Results[2].Rows) != 3 {
 		t.Errorf("results = %+v, want throughput with a ratio, cost, the floor with three programs, and latency", got.Results)
 	}
-	if rows := got.Results[len(got.Results)-1].Rows; len(rows) != 2 || rows[0]["what"] != "daemon" || rows[1]["what"] != "relay" {
+	rows := got.Results[len(got.Results)-1].Rows
+	if len(rows) != 2 || rows[0]["what"] != "daemon" || rows[1]["what"] != "relay" {
 		t.Errorf("latency = %+v, want the daemon's and the relay's", rows)
+	}
+	for _, row := range rows {
+		p50, p99, stored := row["p50"].(float64), row["p99"].(float64), row["stored99"].(float64)
+		// The relay's would count from the run's beginning where it did not pass on when each event was to be published.
+		if p50 <= 0 || p50 > float64(5*time.Second) || stored <= 0 || stored > p99 {
+			t.Errorf("latency of the %s: p50 %v ns, p99 %v ns, in the stream p99 %v ns", row["what"], p50, p99, stored)
+		}
 	}
 	for _, part := range []string{"daemon", "server", "receiver", "loop", "relay"} {
 		if info, err := os.Stat(filepath.Join(dir, "profiles", part, "cpu.pprof")); err != nil || info.Size() == 0 {

@@ -22,7 +22,7 @@ func groups() []group {
 	return []group{
 		{"throughput", "events waiting in the stream, drained; 1 webhook each", true, 45, throughput},
 		{"cost", "by process, per 1,000 deliveries, in the throughput run at 256 workers", true, 0, cost},
-		{"floor", "the messages and the POSTs alone, by a relay that reads and decides nothing", false, 25, floor},
+		{"floor", "the messages and the POSTs alone, by a relay that decides and renders nothing", false, 25, floor},
 		{"latency", "from when an event was to be published to its POST's arrival, in ms", true, 20, latency},
 		{"rules", "rules on one event type, each with a filter of its own; one matches", false, 45, rules},
 		{"fanout", "one event to several webhooks", false, 12, fanout},

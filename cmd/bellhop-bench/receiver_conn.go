@@ -104,7 +104,7 @@ func parseRequest(b []byte) (n note, size int, ok bool) {
 
 // sentIn reads the time at which the event was meant to be published out of the first parameter of a form.
 func sentIn(form []byte) int64 {
-	value, ok := bytes.CutPrefix(form, []byte("sent="))
+	value, ok := bytes.CutPrefix(form, []byte(sentName))
 	if !ok {
 		return 0
 	}

@@ -25,7 +25,7 @@ type relayOrder struct {
 	Server  string      `json:"server"`
 	URL     string      `json:"url"` // http alone
 	Workers int         `json:"workers"`
-	Events  int         `json:"events"`  // so many wait in the stream
+	Events  int         `json:"events"`  // so many come, or wait already
 	Request []byte      `json:"request"` // as it goes out; its webhook-id and its time get values of their own each time
 	Subject string      `json:"subject"` // of an outcome
 	Headers nats.Header `json:"headers"` // of an outcome; Nats-Msg-Id gets a value of its own each time
@@ -48,9 +48,9 @@ func (d relayDone) err(events int) error {
 	return fmt.Errorf("relay: %d of %d events failed: %s", d.Failed, events, d.Error)
 }
 
-// relay does what no daemon can do without, and nothing else: it takes each event, POSTs the same bytes, publishes the same
-// outcome, and acknowledges the event once that is confirmed. It reads nothing of an event but the time that it carries, has no
-// rules, renders nothing, knows no time-out, no retry and no endpoint but one, and counts nothing.
+// relay does what no daemon can do without, and nothing else: it takes each event, POSTs the same request but for its id and the
+// event's time, publishes the same outcome, and acknowledges the event once that is confirmed. It reads nothing else of an event, has
+// no rules, renders nothing, knows no time-out, no retry and no endpoint but one, and counts nothing.
 type relay struct {
 	relayOrder
 	nc      *nats.Conn
@@ -249,11 +249,11 @@ func exchangeRaw(raw syscall.RawConn, out, in []byte) error {
 		return !errors.Is(failed, syscall.EAGAIN)
 	})
 	if err = errors.Join(err, failed); err != nil {
-		return fmt.Errorf("relay: %w", err)
+		return fmt.Errorf("POST: %w", err)
 	}
 	const ok = "HTTP/1.1 200 "
 	if n < len(ok) || string(in[:len(ok)]) != ok {
-		return fmt.Errorf("relay: answered with %q", in[:n])
+		return fmt.Errorf("answered with %q", in[:n])
 	}
 	return nil
 }

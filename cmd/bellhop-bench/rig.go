@@ -64,6 +64,7 @@ const (
 	eventsStream  = "EVENTS"
 	resultsStream = "WEBHOOKS"
 	retriesStream = "WEBHOOK_RETRIES"
+	stayingStream = "BENCH"
 	consumer      = "bellhop"
 
 	// apiTimeout bounds one request to the server.
@@ -124,13 +125,13 @@ func (b *bench) startServer(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	if _, err := b.js.CreateStream(ctx, jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"bench"}}); err != nil {
+	if _, err := b.js.CreateStream(ctx, jetstream.StreamConfig{Name: stayingStream, Subjects: []string{"bench"}}); err != nil {
 		return fmt.Errorf("create the stream that stays: %w", err)
 	}
 	return nil
 }
 
-// stopServer stops the server and removes what it kept.
+// stopServer stops the server. What it kept goes with the folder of the run.
 func (b *bench) stopServer() error {
 	if b.nc != nil {
 		b.nc.Close()
@@ -169,7 +170,7 @@ func endpointURL(scheme string, port, number int, path string) string {
 // hook is the usual endpoint.
 func (b *bench) hook() string { return endpointURL("http", b.ports.Plain, 0, "/hook") }
 
-// reset deletes all streams and makes the events' stream anew.
+// reset deletes the streams of events, outcomes and retries, and makes that of events anew.
 func (b *bench) reset(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -249,13 +250,25 @@ func (b *bench) forget(delay time.Duration) error {
 	return b.to.ask(receiverCommand{Reset: true, Delay: delay}, new(received))
 }
 
-// report asks the receiver for all that came, and adds it to the tally.
+// report asks the receiver for all that came of a daemon, and adds it to the tally.
 func (b *bench) report(want int, retry time.Duration, edge int) (arrived, error) {
 	var a received
 	if err := b.to.ask(receiverCommand{Report: true, Retry: retry, Edge: edge}, &a); err != nil {
 		return a.Report, err
 	}
 	b.tally.count(want, a.Report)
+	return a.Report, nil
+}
+
+// reportRelay asks the receiver for all that came of the relay. That something lacks is an error, and no delivery of Bellhop's.
+func (b *bench) reportRelay(want int) (arrived, error) {
+	var a received
+	if err := b.to.ask(receiverCommand{Report: true}, &a); err != nil {
+		return a.Report, err
+	}
+	if a.Report.Distinct < want {
+		return a.Report, fmt.Errorf("relay: only %d of %d events were POSTed", a.Report.Distinct, want)
+	}
 	return a.Report, nil
 }
 
