@@ -56,7 +56,7 @@ func (c *compiler) header(w *Webhook, def HeaderDef) {
 		return
 	}
 	t, ok := c.secrets(def.Value)
-	w.conceal(t)
+	w.conceal(t, headerParts)
 	if !ok {
 		return
 	}

@@ -11,8 +11,12 @@ type concealed struct {
 	run          string // the longest of value that no spelling changes: a text without it does not hold the value whole
 }
 
-// shortSecret is the length from which a value is concealed: a shorter one is no secret, and is in every text.
-const shortSecret = 3
+const (
+	// shortSecret is the length from which a value is concealed: a shorter one is no secret, and is in every text.
+	shortSecret = 3
+	// shortPart is the length from which a part of a value is.
+	shortPart = 6
+)
 
 // SecretLane is what may be shown of the endpoint's lane where a secret is part of it; "" where none is.
 func (w *Webhook) SecretLane() string {
@@ -30,25 +34,92 @@ func (w *Webhook) SecretLane() string {
 	return lane
 }
 
-// conceal remembers the secrets of a text. Longer ones come first, so that nothing is left of one that holds another.
-func (w *Webhook) conceal(t secretText) {
+// conceal remembers the secrets of a text, and the parts of each, which a receiver may send back by themselves: parts gives those.
+func (w *Webhook) conceal(t secretText, parts func(string) []string) {
 	if !t.resolved {
 		return
 	}
 	for i, v := range t.values {
-		hide := func(v string) {
-			if len(v) >= shortSecret {
-				w.concealed = append(w.concealed, concealed{v, t.refs[i].text, plainRun(v)})
+		w.hide(v, t.refs[i].text)
+		for _, part := range parts(v) {
+			if len(part) >= shortPart && part != v {
+				w.hide(part, t.refs[i].text)
 			}
 		}
-		hide(v)
-		// One that is written with escapes goes out, and comes back, with others that mean the same.
-		if meant := (spelled{text: v, size: len(v)}).unescape(readPercent, false).text; meant != v {
-			hide(meant)
-		}
 	}
+	w.sortConcealed()
+}
+
+// sortConcealed puts longer ones first, so that nothing is left of one that holds another.
+func (w *Webhook) sortConcealed() {
 	slices.SortStableFunc(w.concealed, func(a, b concealed) int { return len(b.value) - len(a.value) })
 }
+
+func (w *Webhook) hide(value, shown string) {
+	add := func(v string) {
+		if len(v) >= shortSecret {
+			w.concealed = append(w.concealed, concealed{v, shown, plainRun(v)})
+		}
+	}
+	add(value)
+	// One that is written with escapes goes out, and comes back, with others that mean the same.
+	if meant := (spelled{text: value, size: len(value)}).unescape(readPercent, false).text; meant != value {
+		add(meant)
+	}
+}
+
+// concealHost remembers the host of an endpoint, as it goes out, where a secret is part of it: in lower case, and beyond ASCII as punycode.
+func (w *Webhook) concealHost() {
+	shown, host := w.SecretLane(), hostname(w.URL)
+	if shown == "" || len(host) < shortPart {
+		return
+	}
+	if _, after, ok := strings.Cut(shown, "://"); ok {
+		shown = after
+	}
+	if i := strings.LastIndexByte(shown, ':'); i >= 0 && strings.Trim(shown[i+1:], "0123456789") == "" {
+		shown = shown[:i]
+	}
+	w.hide(host, shown)
+	w.sortConcealed()
+}
+
+// endpointParts are what a receiver gets of a secret in an endpoint: no scheme, its host in lower case, path and query by themselves,
+// or taken to pieces and read as a form.
+func endpointParts(v string) []string {
+	rest := v
+	parts := []string{strings.ToLower(v)}
+	if _, after, ok := strings.Cut(v, "://"); ok {
+		end := strings.IndexAny(after, "/?")
+		if end < 0 {
+			end = len(after)
+		}
+		authority := strings.ToLower(after[:end])
+		host, _, _ := strings.Cut(authority, ":")
+		rest = after[end:]
+		parts = append(parts, authority, host, rest)
+	}
+	path, query, _ := strings.Cut(rest, "?")
+	parts = append(parts, path, query)
+	for _, piece := range strings.FieldsFunc(rest, func(c rune) bool { return strings.ContainsRune("/?&=", c) }) {
+		parts = append(parts, piece)
+	}
+	for _, one := range append([]string{v}, parts...) {
+		if strings.Contains(one, "+") {
+			parts = append(parts, strings.ReplaceAll(one, "+", " "))
+		}
+	}
+	return parts
+}
+
+// headerParts are what may come back of a header's value: the credentials without their scheme (RFC 9110, section 11.4).
+func headerParts(v string) []string {
+	_, credentials, _ := strings.Cut(v, " ")
+	return []string{strings.TrimSpace(credentials)}
+}
+
+// signingParts are what may come back of a signing secret, which the receiver has as well.
+func signingParts(v string) []string { return []string{strings.TrimPrefix(v, signingPrefix)} }
 
 // plainRun is the longest run of letters and digits of a value.
 func plainRun(v string) string {

@@ -164,7 +164,7 @@ func (c *compiler) signingKeys(w *Webhook, scalars []Scalar) {
 	for _, s := range scalars {
 		w.Signed = true
 		t, ok := c.secrets(s)
-		w.conceal(t)
+		w.conceal(t, signingParts)
 		if !ok {
 			continue
 		}

@@ -131,7 +131,7 @@ func (c *compiler) endpoint(w *Webhook, def *WebhookDef) {
 		return
 	}
 	t, resolved := c.secrets(s)
-	w.conceal(t)
+	w.conceal(t, endpointParts)
 	if !resolved {
 		return
 	}
@@ -141,6 +141,7 @@ func (c *compiler) endpoint(w *Webhook, def *WebhookDef) {
 		return
 	}
 	w.Endpoint = shown
+	w.concealHost()
 	if encoding == endpoint.Literal && hasEscape(s.Text) {
 		c.warnAt(s, "percent escapes under literal are percent signs: goes out as %s", shown)
 	}
