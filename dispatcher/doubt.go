@@ -73,18 +73,19 @@ func (x *doubts) resolve(ctx context.Context, id string, ask func()) (uint64, er
 	return x.ids[id], nil
 }
 
-// publishOutcome publishes an outcome until the stream has confirmed it, once.
-func (d *Dispatcher) publishOutcome(m bus.Msg) (bus.Ack, error) {
+// publishOutcome publishes an outcome until the stream has confirmed it, once. remake makes it anew where the bus takes less by now
+// than it did; nil where nothing of it can be left out.
+func (d *Dispatcher) publishOutcome(m *bus.Msg, remake func() (bus.Msg, error)) (bus.Ack, error) {
 	id := m.Header[bus.MsgID][0]
 	// From before it is sent: its record may be read before it shows that the answer is lost.
 	d.doubts.add(id)
 	defer d.doubts.drop(id)
-	return d.publishAgain(m, time.Time{})
+	return d.publishAgain(m, time.Time{}, remake)
 }
 
 // publishAgain publishes an outcome, whose answer was first missed at a time, until the stream has confirmed it: where the bus
 // was away for so long that the stream no longer knows the id, what has been recorded meanwhile is looked at first.
-func (d *Dispatcher) publishAgain(m bus.Msg, first time.Time) (bus.Ack, error) {
+func (d *Dispatcher) publishAgain(m *bus.Msg, first time.Time, remake func() (bus.Msg, error)) (bus.Ack, error) {
 	id := m.Header[bus.MsgID][0]
 	var ack bus.Ack
 	err := d.retry("publish", func(ctx context.Context) (err error) {
@@ -98,8 +99,13 @@ func (d *Dispatcher) publishAgain(m bus.Msg, first time.Time) (bus.Ack, error) {
 				return nil
 			}
 		}
+		if remake != nil && len(m.Data)+headerRoom > d.bus.Outcomes.MaxPayload() {
+			if *m, err = remake(); err != nil {
+				return err
+			}
+		}
 		asked := time.Now()
-		if ack, err = d.publish(ctx, m); err != nil && first.IsZero() {
+		if ack, err = d.publish(ctx, *m); err != nil && first.IsZero() {
 			first = asked
 		}
 		return err

@@ -139,7 +139,7 @@ func (d *Dispatcher) restate(j *job, rec *delivery.Record, env delivery.Envelope
 	if err == nil {
 		msg.Data = j.Previous
 		var ack bus.Ack
-		if ack, err = d.publishOutcome(msg); err == nil && ack.Duplicate {
+		if ack, err = d.publishOutcome(&msg, nil); err == nil && ack.Duplicate {
 			var data []byte
 			err = d.retry("outcome", func(ctx context.Context) (err error) {
 				data, err = d.bus.Outcomes.Outcome(ctx, ack.Seq)

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -8,10 +9,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
 	"bellhop/config"
+	"bellhop/dispatcher/bus"
 	"bellhop/dispatcher/delivery"
 	"bellhop/dispatcher/endpoint"
 	"bellhop/dispatcher/rule"
@@ -286,20 +289,55 @@ func TestHoldsWhatTheBusDoesNotConfirm(t *testing.T) {
 	})
 }
 
+// TestOutcomesShrinkWithTheBus: a server that takes less than it did, as after a reload, still gets the outcome.
+func TestOutcomesShrinkWithTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: first(404, 404)}
+		b.fail = func(what string) error {
+			if what != "publish" || b.max == 20<<10 {
+				return nil
+			}
+			b.max = 20 << 10
+			return errForced
+		}
+		start(t, b, p, oneRule, nil)
+		b.event("course.completed", `{"user":{"first_name":"`+strings.Repeat("x", 100<<10)+`"}}`, nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.outcomes) != 1 {
+			t.Fatalf("%d outcomes, want one", len(b.outcomes))
+		}
+		if n := len(b.outcomes[0].Data); n > 20<<10 || n < 1<<10 {
+			t.Errorf("an outcome of %d bytes, want what fits 20 KiB", n)
+		}
+		if !strings.Contains(string(b.outcomes[0].Data), `"truncated":true`) {
+			t.Error("the outcome does not say that its request's body was cut")
+		}
+	})
+}
+
 func TestRejectsWhatCannotBeRead(t *testing.T) {
-	for _, tt := range []struct{ name, data string }{
-		{"no JSON", "<xml/>"}, {"a list", `[1]`}, {"not UTF-8", "{\"a\":\"\xff\"}"}, {"too large", `{"a":"` + strings.Repeat("x", 1<<20) + `"}`},
-		{"a structured event without an id", `{"specversion":"1.0","data":{}}`},
+	for _, tt := range []struct{ name, data, typ string }{
+		{"no JSON", "<xml/>", ""}, {"a list", `[1]`, ""}, {"not UTF-8", "{\"a\":\"\xff\"}", ""}, {"too large", `{"a":"` + strings.Repeat("x", 1<<20) + `"}`, ""},
+		{"a structured event without an id", `{"specversion":"1.0","data":{}}`, ""},
+		{"an id that no outcome could hold", `{"specversion":"1.0","id":"` + strings.Repeat("x", maxEventID+1) + `","data":{}}`, ""},
+		{"a type that no outcome could be published under", `{}`, "course." + strings.Repeat("é", bus.MaxSubject/2)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, p := newMemBus(), &poster{answer: ok}
 				start(t, b, p, oneRule, nil)
-				b.event("course.completed", tt.data, nil)
+				b.event(cmp.Or(tt.typ, "course.completed"), tt.data, nil)
 				b.event("course.completed", `{}`, nil)
 				synctest.Wait()
-				if got := b.history("outcome webhooks.rejected"); len(got) != 1 {
+				got := b.history("outcome webhooks.rejected.course.")
+				if len(got) != 1 {
 					t.Errorf("rejected outcomes = %v, want one", got)
+				}
+				if subject := strings.TrimPrefix(strings.Join(got, ""), "outcome "); len(subject) > bus.MaxSubject || !utf8.ValidString(subject) {
+					t.Errorf("the outcome's subject %q of %d bytes is too long, or cut within a character", subject, len(subject))
 				}
 				if got := len(b.history("ack")); got != 2 {
 					t.Errorf("%d acks, want 2: the bad event must stop nothing", got)

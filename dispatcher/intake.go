@@ -109,8 +109,11 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 	defer work.done()
 	e, err := work.decoder.Decode(event.Message{
 		Stream: m.Stream, Created: *d.created.Load(), Seq: m.Seq, Time: m.Time, Subject: m.Subject,
-		Type: strings.TrimPrefix(m.Subject, d.o.EventPrefix+"."), Header: m.Header, Data: m.Data,
+		Type: d.typeOf(m), Header: m.Header, Data: m.Data,
 	}, d.o.MaxEvent)
+	if err == nil {
+		err = d.outcomesFit(m, e)
+	}
 	if err != nil {
 		go func() {
 			defer d.part(h)
@@ -159,6 +162,27 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 	d.part(h)
 }
 
+// typeOf is the event type: the subject after the prefix.
+func (d *Dispatcher) typeOf(m *bus.Message) string {
+	return strings.TrimPrefix(m.Subject, d.o.EventPrefix+".")
+}
+
+// maxEventID is the longest event id in bytes. Each outcome holds it, and six times as long where all of it is escaped, which must
+// fit the smallest messages that the outcomes' stream may be limited to.
+const maxEventID = 2 << 10
+
+// outcomesFit refuses an event of which no outcome could be published: its deliveries would never settle.
+func (d *Dispatcher) outcomesFit(m *bus.Message, e *event.Event) error {
+	if n := len(e.ID); n > maxEventID {
+		return fmt.Errorf("its id is %d bytes long, at most %d", n, maxEventID)
+	}
+	longest := d.o.ResultPrefix + "." + string(delivery.Delivered) + "."
+	if n := len(longest) + len(d.typeOf(m)); n > bus.MaxSubject {
+		return fmt.Errorf("its type is %d bytes long, at most %d", n-len(longest), bus.MaxSubject-len(longest))
+	}
+	return nil
+}
+
 // submit hands a job to its lane, waits for a moment where the lane is merely busy, and parks it on the bus where it is not.
 func (d *Dispatcher) submit(j *job) {
 	for {
@@ -199,11 +223,15 @@ func (d *Dispatcher) reject(h *held, why error) {
 		return
 	}
 	d.log.Warn("event rejected", zap.String("stream", m.Stream), zap.Uint64("seq", m.Seq), zap.String("subject", m.Subject), zap.Error(why))
-	typ := strings.TrimPrefix(m.Subject, d.o.EventPrefix+".")
-	if _, err := d.publishOutcome(bus.Msg{
-		Subject: fmt.Sprintf("%s.%s.%s", d.o.ResultPrefix, delivery.Rejected, typ), Data: data,
+	subject := fmt.Sprintf("%s.%s.%s", d.o.ResultPrefix, delivery.Rejected, d.typeOf(m))
+	if len(subject) > bus.MaxSubject {
+		// The type's beginning: the data holds the event's whole subject.
+		subject = strings.TrimRight(strings.ToValidUTF8(subject[:bus.MaxSubject], ""), ".")
+	}
+	if _, err := d.publishOutcome(&bus.Msg{
+		Subject: subject, Data: data,
 		Header: map[string][]string{bus.MsgID: {id}, delivery.HeaderKind: {string(delivery.KindEvent)}},
-	}); err != nil {
+	}, nil); err != nil {
 		h.giveBack(0)
 		return
 	}

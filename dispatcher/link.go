@@ -253,9 +253,9 @@ func (l *Link) reach(ctx context.Context, seq uint64) error {
 func (l *Link) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		l.mu.Lock()
-		from := bus.From{Seq: l.followed + 1}
+		from := bus.From{Seq: l.followed + 1, Created: l.state.Created}
 		if l.followed == 0 {
-			from = bus.From{Time: time.Now().Add(-recentWindow - 10*time.Second)}
+			from.Seq, from.Time = 0, time.Now().Add(-recentWindow-10*time.Second)
 		}
 		created, life := l.state.Created, l.life
 		l.mu.Unlock()
@@ -267,6 +267,8 @@ func (l *Link) follow(ctx context.Context) {
 			continue
 		}
 		l.Log.Debug("following outcomes again", zap.Error(err))
+		// The stream is gone, or another one: whoever makes it anew, or has, this daemon has to know.
+		l.Engine.trouble()
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookAgain):

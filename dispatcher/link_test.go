@@ -207,14 +207,48 @@ func TestLinkCountsARecreatedStreamAnew(t *testing.T) {
 	if err := b.DeleteStream(t.Context(), "WEBHOOKS"); err != nil {
 		t.Fatal(err)
 	}
-	d.trouble() // as a publish that finds no stream does
-	eventually(t, "the stream is there again", func() bool {
+	eventually(t, "the stream is there again, though nobody publishes", func() bool {
 		state, err := b.Results(t.Context())
 		return err == nil && state.Last == 0
 	})
 	publishOutcomes(t, b, 100, 10)
 	eventually(t, "the new stream's 10 are counted", func() bool { n, once := c.state(); return n == 10 && once })
 	eventually(t, "the engine knows them", func() bool { return d.recent.settled(fmt.Sprintf("%032x", 109), 1, 1) })
+}
+
+// TestLinkNoticesWhatAnotherMadeAnew: another daemon deletes and makes the stream, and records less in it than was in the last.
+func TestLinkNoticesWhatAnotherMadeAnew(t *testing.T) {
+	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	c := &counted{}
+	d, b, stop := link(t, server, c)
+	defer stop()
+	eventually(t, "the engine may pull", func() bool { return d.Ready() == nil })
+	publishOutcomes(t, b, 0, 20)
+	eventually(t, "all 20 are counted", func() bool { n, once := c.state(); return n == 20 && once })
+	other, err := bus.Connect(t.Context(), bus.Options{Server: server})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.Setup(t.Context(), testTopology); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.DeleteStream(t.Context(), "WEBHOOKS"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Setup(t.Context(), testTopology); err != nil {
+		t.Fatal(err)
+	}
+	publishOutcomes(t, other, 100, 10)
+	eventually(t, "the new stream's 10 are counted", func() bool { n, once := c.state(); return n == 10 && once })
+	eventually(t, "the engine knows them", func() bool { return d.recent.settled(fmt.Sprintf("%032x", 109), 1, 1) })
+	if err := d.Ready(); err != nil {
+		t.Errorf("Ready = %v, want nil", err)
+	}
 }
 
 // A projection whose disk hangs must not keep the engine from knowing what is recorded, nor miss anything once it goes on.

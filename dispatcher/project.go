@@ -147,7 +147,7 @@ func (l *Link) catchUp(ctx context.Context, w *projectionWriter, from uint64) er
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var failed error
-	err := l.Bus.Follow(reading, bus.From{Seq: from}, func(r bus.Recorded) {
+	err := l.Bus.Follow(reading, bus.From{Seq: from, Created: w.state.Created}, func(r bus.Recorded) {
 		if reading.Err() != nil {
 			return
 		}

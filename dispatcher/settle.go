@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -58,7 +57,7 @@ func (d *Dispatcher) delivered(j *job, resp endpoint.Response) {
 		}
 		go func() {
 			if err != nil {
-				ack, err = d.publishAgain(msg, asked)
+				ack, err = d.publishAgain(&msg, asked, nil)
 			}
 			d.doubts.drop(id)
 			if err == nil {
@@ -147,7 +146,8 @@ func text(b []byte) string {
 			return string(b[:len(b)-cut])
 		}
 	}
-	return strings.ToValidUTF8(string(b), "\uFFFD")
+	// One sign for each byte that is none, as browsers show it (WHATWG Encoding Standard), and not for a run of them.
+	return string([]rune(string(b)))
 }
 
 // settle confirms the next attempt and then the outcome. It returns an error only where the work was given up.
@@ -185,7 +185,7 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 			return err
 		}
 	}
-	ack, err := d.publishOutcome(msg)
+	ack, err := d.publishOutcome(&msg, func() (bus.Msg, error) { return d.outcomeMessage(id, outcome, rec) })
 	if err != nil {
 		return err
 	}
@@ -245,6 +245,9 @@ func (d *Dispatcher) yield(j *job, seq uint64, own []byte, scheduled uint64) (mi
 	return false, nil
 }
 
+// headerRoom is left for the headers of an outcome's message, in bytes.
+const headerRoom = 1 << 10
+
 // outcomeMessage makes the message of an outcome, which fits the bus.
 func (d *Dispatcher) outcomeMessage(id string, outcome delivery.Outcome, rec *delivery.Record) (bus.Msg, error) {
 	m := bus.Msg{
@@ -277,7 +280,7 @@ func (d *Dispatcher) outcomeMessage(id string, outcome delivery.Outcome, rec *de
 		if err != nil {
 			return m, err
 		}
-		over := len(data) + 1<<10 - d.bus.Outcomes.MaxPayload()
+		over := len(data) + headerRoom - d.bus.Outcomes.MaxPayload()
 		if over <= 0 || rec.Request == nil || rec.Request.Body == "" {
 			m.Data = data
 			return m, nil

@@ -32,7 +32,11 @@ func (p projection) Cursor(stream string, created, oldest time.Time) (uint64, er
 	id := store.StreamID{Name: stream, Created: created}
 	since := oldest
 	if since.IsZero() {
+		// Nothing is kept: the store knows of all since it is there, and since the stream is.
 		since = p.db.Created()
+		if created.After(since) {
+			since = created
+		}
 	}
 	if err := p.noted(p.db.Begin(id, since)); err != nil {
 		return 0, err
@@ -44,7 +48,10 @@ func (p projection) Cursor(stream string, created, oldest time.Time) (uint64, er
 func (p projection) Apply(stream string, created time.Time, batch []bus.Recorded, last uint64) error {
 	tallies := make([]store.Tally, 0, len(batch))
 	for _, r := range batch {
-		tallies = append(tallies, tallyOf(r))
+		// Each outcome has an id, by which it counts once: what has none is somebody else's.
+		if r.MsgID != "" {
+			tallies = append(tallies, tallyOf(r))
+		}
 	}
 	return p.noted(p.db.Apply(store.StreamID{Name: stream, Created: created}, tallies, last))
 }

@@ -39,11 +39,10 @@ type Options struct {
 // apiTimeout bounds one request of set-up.
 const apiTimeout = 5 * time.Second
 
-// Bus is one connection to JetStream. It is safe for concurrent use.
+// Bus is a connection to JetStream, made anew whenever it breaks. It is safe for concurrent use.
 type Bus struct {
-	nc  *nats.Conn
-	js  jetstream.JetStream
 	log func(string, error)
+	connection
 
 	once      sync.Once
 	top       Topology    // written once, by the first Setup
@@ -64,21 +63,21 @@ type Bus struct {
 // Connect connects and asks whether JetStream is there. Errors name what to mend. It blocks until the server has answered
 // or refused, or ctx ends.
 func Connect(ctx context.Context, o Options) (*Bus, error) {
-	b := &Bus{log: o.Log, changed: make(chan struct{}, 1)}
+	b := &Bus{log: o.Log, changed: make(chan struct{}, 1), connection: connection{opened: make(chan struct{}), closing: make(chan struct{})}}
 	b.alive.Store(newLifetime())
 	if b.log == nil {
 		b.log = func(string, error) {}
 	}
-	opts, err := b.options(o)
-	if err != nil {
+	var err error
+	if b.options, err = b.optionsOf(o); err != nil {
 		return nil, err
 	}
-	url := o.URL
+	b.url = o.URL
 	if o.Server != nil {
-		url = "nats://embedded"
+		b.url = "nats://embedded"
 	}
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		b.nc, err = nats.Connect(url, opts...)
+	for wait := redialFirst; ; wait = min(2*wait, redialMost) {
+		err = b.dial()
 		if err == nil {
 			break
 		}
@@ -93,13 +92,10 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		case <-time.After(wait):
 		}
 	}
-	b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(apiTimeout))
-	if err == nil {
-		err = b.openPublisher()
-	}
-	if err == nil {
+	if err = b.openPublisher(); err == nil {
 		err = b.probe(ctx, o.Persist)
 	}
+	close(b.opened)
 	if err != nil {
 		b.Close()
 		return nil, err
@@ -111,7 +107,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 func (b *Bus) probe(ctx context.Context, persist bool) error {
 	for {
 		err := b.api(ctx, func(ctx context.Context) error {
-			_, err := b.js.AccountInfo(ctx)
+			_, err := b.js().AccountInfo(ctx)
 			return err
 		})
 		var denied *PermissionError
@@ -139,7 +135,7 @@ func (b *Bus) probe(ctx context.Context, persist bool) error {
 // writeWithin bounds a write to the server. A connection that takes longer is given up and made anew.
 const writeWithin = 5 * time.Second
 
-func (b *Bus) options(o Options) ([]nats.Option, error) {
+func (b *Bus) optionsOf(o Options) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -163,10 +159,9 @@ func (b *Bus) options(o Options) ([]nats.Option, error) {
 				return
 			}
 			b.log("disconnected from NATS, reconnecting", err)
-			b.alive.Swap(newLifetime()).end()
-			b.fail(ErrAway, func(*publication) bool { return true })
-			b.signal()
+			b.broke()
 		}),
+		nats.ClosedHandler(b.closed),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			b.log("reconnected to NATS at "+nc.ConnectedUrlRedacted(), nil)
 			b.signal()
@@ -254,7 +249,7 @@ func (b *Bus) life() context.Context { return b.alive.Load().ctx }
 
 // MaxPayload is the largest message that the server and the outcomes' stream take, in bytes.
 func (b *Bus) MaxPayload() int {
-	n := b.nc.MaxPayload()
+	n := b.nc().MaxPayload()
 	if limit := b.outcomeMax.Load(); limit > 0 {
 		n = min(n, limit)
 	}
@@ -263,14 +258,14 @@ func (b *Bus) MaxPayload() int {
 
 // Address is the server now connected to, without credentials.
 func (b *Bus) Address() string {
-	if u := b.nc.ConnectedUrlRedacted(); u != "" {
+	if u := b.nc().ConnectedUrlRedacted(); u != "" {
 		return u
 	}
 	return "nats"
 }
 
 // Connected tells whether the connection stands now.
-func (b *Bus) Connected() bool { return b.nc.IsConnected() }
+func (b *Bus) Connected() bool { return b.nc().IsConnected() }
 
 // Changed is signalled after the connection broke or came back: streams and consumers are then to be looked at again.
 func (b *Bus) Changed() <-chan struct{} { return b.changed }
@@ -286,15 +281,22 @@ func (b *Bus) signal() {
 func (b *Bus) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	if err := b.nc.FlushWithContext(ctx); err != nil {
+	if err := b.nc().FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil
 }
 
+// broke ends what was under way on a connection.
+func (b *Bus) broke() {
+	b.alive.Swap(newLifetime()).end()
+	b.fail(ErrAway, func(*publication) bool { return true })
+	b.signal()
+}
+
 // Close closes the connection. What was not confirmed by then may be lost to the caller, not to the bus.
 func (b *Bus) Close() {
-	b.nc.Close()
+	b.hangUp()
 	b.alive.Load().end()
 	b.closePublisher()
 }

@@ -60,7 +60,7 @@ func (t Topology) readHold(subject string, data []byte) (LaneHold, bool) {
 // WatchLanes calls handle for each hold that any daemon makes known from now on, until stop is called.
 func (b *Bus) WatchLanes(handle func(LaneHold)) (stop func(), err error) {
 	// What a stream takes is heard by those who listen to its subjects: no consumer is needed for news.
-	sub, err := b.nc.Subscribe(b.top.laneSubject("*"), func(m *nats.Msg) {
+	stop, err = b.listen(b.top.laneSubject("*"), func(m *nats.Msg) {
 		if h, ok := b.top.readHold(m.Subject, m.Data); ok {
 			handle(h)
 		}
@@ -68,14 +68,14 @@ func (b *Bus) WatchLanes(handle func(LaneHold)) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch lanes: %w", err)
 	}
-	return func() { _ = sub.Unsubscribe() }, nil
+	return stop, nil
 }
 
 // LaneHolds lists the holds now known, one a lane.
 func (b *Bus) LaneHolds(ctx context.Context) ([]LaneHold, error) {
 	var holds []LaneHold
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil || s.CachedInfo().State.Msgs == 0 {
 			return err
 		}

@@ -36,7 +36,7 @@ func TestHolds(t *testing.T) {
 			case <-time.After(5 * time.Second):
 				t.Fatal("no hold was heard within 5 s")
 			}
-			m, err := b.js.Stream(t.Context(), b.top.Retries)
+			m, err := b.js().Stream(t.Context(), b.top.Retries)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -35,7 +35,7 @@ type ResultsState struct {
 func (b *Bus) Results(ctx context.Context) (ResultsState, error) {
 	var r ResultsState
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Results.Stream)
+		s, err := b.js().Stream(ctx, b.top.Results.Stream)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (b *Bus) Results(ctx context.Context) (ResultsState, error) {
 func (b *Bus) EventsCreated(ctx context.Context) (time.Time, error) {
 	var created time.Time
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Events.Stream)
+		s, err := b.js().Stream(ctx, b.top.Events.Stream)
 		if err == nil {
 			created = s.CachedInfo().Created
 		}
@@ -72,7 +72,7 @@ func (b *Bus) EventsCreated(ctx context.Context) (time.Time, error) {
 func (b *Bus) Outcome(ctx context.Context, seq uint64) ([]byte, error) {
 	var data []byte
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Results.Stream)
+		s, err := b.js().Stream(ctx, b.top.Results.Stream)
 		if err != nil {
 			return err
 		}
@@ -93,9 +93,13 @@ func (b *Bus) Outcome(ctx context.Context, seq uint64) ([]byte, error) {
 
 // From says where Follow starts: at a sequence, else at a time.
 type From struct {
-	Seq  uint64 // 0: at Time
-	Time time.Time
+	Seq     uint64 // 0: at Time
+	Time    time.Time
+	Created time.Time // of the stream that is meant; zero: whichever is there
 }
+
+// ErrReplaced says that the outcomes' stream is another one by now, in which sequences began again.
+var ErrReplaced = errors.New("the stream was made anew")
 
 const (
 	// followBatch is how many outcomes one pull of a follower asks for.
@@ -108,7 +112,8 @@ const (
 )
 
 // Follow calls handle for each outcome in order, from where it is told on, in one goroutine, without the outcomes' bodies.
-// It goes on through reconnects and leader changes and returns only when ctx ends or the stream is not there.
+// It goes on through reconnects and leader changes and returns only when ctx ends, or the stream is not there or another one
+// (ErrReplaced).
 func (b *Bus) Follow(ctx context.Context, from From, handle func(Recorded)) error {
 	for {
 		err := b.followOn(ctx, &from, handle)
@@ -142,7 +147,7 @@ func (b *Bus) followOn(ctx context.Context, from *From, handle func(Recorded)) e
 	}
 	var name string
 	err := b.api(ctx, func(ctx context.Context) error {
-		c, err := b.js.CreateConsumer(ctx, b.top.Results.Stream, cfg)
+		c, err := b.js().CreateConsumer(ctx, b.top.Results.Stream, cfg)
 		if err == nil {
 			name = c.CachedInfo().Name
 		}
@@ -150,6 +155,12 @@ func (b *Bus) followOn(ctx context.Context, from *From, handle func(Recorded)) e
 	})
 	if err != nil {
 		return err
+	}
+	// Asked once the consumer is there, which goes with its stream.
+	if state, err := b.Results(ctx); err != nil {
+		return err
+	} else if !from.Created.IsZero() && !state.Created.Equal(from.Created) {
+		return ErrReplaced
 	}
 	p, err := b.puller(b.top.Results.Stream, name)
 	if err != nil {
@@ -159,7 +170,7 @@ func (b *Bus) followOn(ctx context.Context, from *From, handle func(Recorded)) e
 	defer func() {
 		p.Close()
 		// A courtesy: it would go by itself.
-		_ = b.nc.Publish("$JS.API.CONSUMER.DELETE."+b.top.Results.Stream+"."+name, nil)
+		_ = b.nc().Publish("$JS.API.CONSUMER.DELETE."+b.top.Results.Stream+"."+name, nil)
 	}()
 	var order uint64
 	gap := false
@@ -193,7 +204,7 @@ func (b *Bus) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
 	var seq uint64
 	err := b.api(ctx, func(ctx context.Context) error {
 		at = at.UTC()
-		c, err := b.js.CreateConsumer(ctx, b.top.Results.Stream, jetstream.ConsumerConfig{
+		c, err := b.js().CreateConsumer(ctx, b.top.Results.Stream, jetstream.ConsumerConfig{
 			AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &at,
 			HeadersOnly: true, InactiveThreshold: 10 * time.Second, MemoryStorage: true, Replicas: 1,
 		})
@@ -221,7 +232,7 @@ func (b *Bus) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
 
 // DeleteStream deletes a stream with all that it holds.
 func (b *Bus) DeleteStream(ctx context.Context, name string) error {
-	if err := b.api(ctx, func(ctx context.Context) error { return b.js.DeleteStream(ctx, name) }); err != nil {
+	if err := b.api(ctx, func(ctx context.Context) error { return b.js().DeleteStream(ctx, name) }); err != nil {
 		return fmt.Errorf("delete stream %s: %w", name, err)
 	}
 	return nil

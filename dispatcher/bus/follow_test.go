@@ -130,7 +130,7 @@ func TestFirstSinceAndState(t *testing.T) {
 		}
 		publish(t, b, "webhooks.failed.a", "1", "x")
 		second := publish(t, b, "webhooks.failed.a", "2", "x")
-		s, err := b.js.Stream(ctx, "WEBHOOKS")
+		s, err := b.js().Stream(ctx, "WEBHOOKS")
 		if err != nil {
 			t.Fatalf("Stream: %v", err)
 		}

@@ -193,7 +193,7 @@ func puller(t *testing.T, open func() (*Puller, error)) *Puller {
 // ackPending is how many messages of a consumer are held.
 func ackPending(t *testing.T, b *Bus, stream, consumer string) int {
 	t.Helper()
-	c, err := b.js.Consumer(t.Context(), stream, consumer)
+	c, err := b.js().Consumer(t.Context(), stream, consumer)
 	if err != nil {
 		t.Fatalf("Consumer(%s, %s): %v", stream, consumer, err)
 	}
@@ -202,7 +202,7 @@ func ackPending(t *testing.T, b *Bus, stream, consumer string) int {
 
 func streamInfo(t *testing.T, b *Bus, name string) *jetstream.StreamInfo {
 	t.Helper()
-	s, err := b.js.Stream(t.Context(), name)
+	s, err := b.js().Stream(t.Context(), name)
 	if err != nil {
 		t.Fatalf("Stream(%s): %v", name, err)
 	}

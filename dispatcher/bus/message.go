@@ -40,19 +40,19 @@ type Replier interface {
 }
 
 type replier struct {
-	nc    *nats.Conn
+	b     *Bus
 	reply string
 }
 
 func (r *replier) Ack(ctx context.Context) error {
-	if _, err := r.nc.RequestWithContext(ctx, r.reply, []byte("+ACK")); err != nil {
+	if _, err := r.b.nc().RequestWithContext(ctx, r.reply, []byte("+ACK")); err != nil {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	return nil
 }
 
 func (r *replier) AckUnconfirmed() error {
-	if err := r.nc.Publish(r.reply, []byte("+ACK")); err != nil {
+	if err := r.b.nc().Publish(r.reply, []byte("+ACK")); err != nil {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	return nil
@@ -65,14 +65,14 @@ func (r *replier) Nak(delay time.Duration) error {
 		body = strconv.AppendInt(body, delay.Nanoseconds(), 10)
 		body = append(body, '}')
 	}
-	if err := r.nc.Publish(r.reply, body); err != nil {
+	if err := r.b.nc().Publish(r.reply, body); err != nil {
 		return fmt.Errorf("give back: %w", err)
 	}
 	return nil
 }
 
 func (r *replier) InProgress() error {
-	if err := r.nc.Publish(r.reply, []byte("+WPI")); err != nil {
+	if err := r.b.nc().Publish(r.reply, []byte("+WPI")); err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
 	return nil
@@ -86,7 +86,7 @@ func (b *Bus) message(m *nats.Msg) (*Message, error) {
 	}
 	msg := &Message{
 		Subject: m.Subject, Header: m.Header, Data: m.Data, Stream: meta.Stream, Consumer: meta.Consumer, Seq: meta.Sequence.Stream,
-		Time: meta.Timestamp.UTC(), Delivered: int(min(meta.NumDelivered, 1<<30)), own: replier{b.nc, m.Reply},
+		Time: meta.Timestamp.UTC(), Delivered: int(min(meta.NumDelivered, 1<<30)), own: replier{b, m.Reply},
 		Pending: meta.NumPending, Order: meta.Sequence.Consumer,
 	}
 	msg.Replier = &msg.own

@@ -26,7 +26,7 @@ func (b *Bus) Renew(ctx context.Context) (int, error) {
 	}
 	renewed := 0
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ func TestRenewFiresWhatTheServerForgot(t *testing.T) {
 	t.Parallel()
 	url := startWith(t, &server.Options{JetStream: true, JetStreamMaxStore: 1 << 20})
 	b, admin := ready(t, url), connect(t, Options{URL: url})
-	filler, err := admin.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "FILLER", Subjects: []string{"filler"}})
+	filler, err := admin.js().CreateStream(t.Context(), jetstream.StreamConfig{Name: "FILLER", Subjects: []string{"filler"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestRenewFiresWhatTheServerForgot(t *testing.T) {
 	schedule(t, b, "later", due.Add(time.Hour), "later")
 	full := &jetstream.APIError{}
 	for n := 0; ; n++ {
-		if _, err := admin.js.Publish(t.Context(), "filler", make([]byte, 1000)); errors.As(err, &full) {
+		if _, err := admin.js().Publish(t.Context(), "filler", make([]byte, 1000)); errors.As(err, &full) {
 			break
 		} else if err != nil || n > 2000 {
 			t.Fatalf("after %d messages: %v, want no room", n, err)

@@ -13,7 +13,7 @@ func (t Topology) peersSubject() string { return "bellhop.peers." + t.Retries }
 
 // AnswerPeers answers whoever asks which daemons are there, until stop is called.
 func (b *Bus) AnswerPeers(describe func() []byte) (stop func(), err error) {
-	sub, err := b.nc.Subscribe(b.top.peersSubject(), func(m *nats.Msg) {
+	stop, err = b.listen(b.top.peersSubject(), func(m *nats.Msg) {
 		if m.Reply != "" {
 			_ = m.Respond(describe())
 		}
@@ -21,25 +21,26 @@ func (b *Bus) AnswerPeers(describe func() []byte) (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("answer other daemons: %w", err)
 	}
-	return func() { _ = sub.Unsubscribe() }, nil
+	return stop, nil
 }
 
 // Peers asks which daemons are there, this one included, and collects what comes within a time. It gives an error where the user
 // may not ask.
 func (b *Bus) Peers(ctx context.Context, within time.Duration) ([][]byte, error) {
-	if !b.nc.IsConnected() {
+	nc := b.nc()
+	if !nc.IsConnected() {
 		return nil, fmt.Errorf("ask for other daemons: %w", ErrAway)
 	}
 	const most = 1000
-	inbox := b.nc.NewInbox()
-	sub, err := b.nc.SubscribeSync(inbox)
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
 	if err != nil {
 		return nil, fmt.Errorf("ask for other daemons: %w", err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	mark := b.denied.mark()
 	subject := b.top.peersSubject()
-	if err := b.nc.PublishRequest(subject, inbox, nil); err != nil {
+	if err := nc.PublishRequest(subject, inbox, nil); err != nil {
 		return nil, fmt.Errorf("ask for other daemons: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)

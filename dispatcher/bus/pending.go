@@ -50,7 +50,7 @@ func (b *Bus) Pending(ctx context.Context, most int) (list []PendingJob, total i
 	var s jetstream.Stream
 	var subjects []string
 	err = b.api(ctx, func(ctx context.Context) (err error) {
-		if s, err = b.js.Stream(ctx, b.top.Retries); err != nil || s.CachedInfo().State.Msgs == 0 {
+		if s, err = b.js().Stream(ctx, b.top.Retries); err != nil || s.CachedInfo().State.Msgs == 0 {
 			return err
 		}
 		for _, place := range []string{InSchedule, InDue, InLane} {
@@ -78,7 +78,7 @@ func (b *Bus) Pending(ctx context.Context, most int) (list []PendingJob, total i
 func (b *Bus) CountPending(ctx context.Context) (uint64, error) {
 	var n uint64
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (b *Bus) CountPending(ctx context.Context) (uint64, error) {
 func (b *Bus) PendingOf(ctx context.Context, id string) ([]PendingJob, error) {
 	var s jetstream.Stream
 	if err := b.api(ctx, func(ctx context.Context) (err error) {
-		s, err = b.js.Stream(ctx, b.top.Retries)
+		s, err = b.js().Stream(ctx, b.top.Retries)
 		return err
 	}); err != nil {
 		return nil, fmt.Errorf("look for what is pending of %s: %w", id, err)
@@ -167,7 +167,7 @@ func (b *Bus) Enqueue(ctx context.Context, id, key string, data []byte) (bool, e
 // Withdraw takes everything of a delivery off the bus that has come there up to a sequence.
 func (b *Bus) Withdraw(ctx context.Context, id string, upTo uint64) error {
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}

@@ -132,6 +132,7 @@ func (b *Bus) mayWork(ctx context.Context) error {
 		"$JS.ACK." + t.Events.Stream + "." + t.Events.Consumer + ".probe",
 		"$JS.ACK." + t.Retries + "." + dueConsumer + ".probe",
 	}
+	nc := b.nc()
 	mark := b.denied.mark()
 	for _, subject := range publish {
 		body := "-"
@@ -144,12 +145,12 @@ func (b *Bus) mayWork(ctx context.Context) error {
 		case strings.HasPrefix(subject, "$JS.API.CONSUMER.CREATE."):
 			body = `{"stream_name":"-","config":{}}` // another stream than the subject's
 		}
-		if err := b.nc.PublishRequest(subject, b.nc.NewInbox(), []byte(body)); err != nil {
+		if err := nc.PublishRequest(subject, nc.NewInbox(), []byte(body)); err != nil {
 			return fmt.Errorf("try what the user may do: %w", err)
 		}
 	}
 	lanes := t.laneSubject("*")
-	sub, err := b.nc.SubscribeSync(lanes)
+	sub, err := nc.SubscribeSync(lanes)
 	if err != nil {
 		return fmt.Errorf("try what the user may do: %w", err)
 	}
@@ -158,7 +159,7 @@ func (b *Bus) mayWork(ctx context.Context) error {
 	if err := b.Flush(ctx); err != nil {
 		return err
 	}
-	b.denied.await(ctx, b.nc.LastError())
+	b.denied.await(ctx, nc.LastError())
 	var refused []error
 	for _, subject := range append(publish, lanes) {
 		if denied, _ := b.denied.since(mark, func(e *PermissionError) bool { return e.Subject == subject }); denied != nil {

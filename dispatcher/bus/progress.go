@@ -49,7 +49,7 @@ func (b *Bus) Backlog(ctx context.Context) (Backlog, error) {
 	var backlog Backlog
 	e := b.top.Events
 	err := b.api(ctx, func(ctx context.Context) error {
-		c, err := b.js.Consumer(ctx, e.Stream, e.Consumer)
+		c, err := b.js().Consumer(ctx, e.Stream, e.Consumer)
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,10 @@ type Ack struct {
 	Duplicate bool // the stream holds a message of that Nats-Msg-Id already, at Seq
 }
 
+// MaxSubject is the longest subject in bytes that a message can be published to. A server takes 4096 bytes for all that it is told
+// of a message, its reply subject and its sizes included (max_control_line), and ends the connection over a longer line.
+const MaxSubject = 4096 - 128
+
 // MsgID is the header by which a stream tells a message that it has already.
 const MsgID = nats.MsgIdHdr
 
@@ -40,7 +44,6 @@ const (
 
 // publisher awaits the confirmations of what is published: one subscription for all of them.
 type publisher struct {
-	sub    *nats.Subscription
 	prefix string // of reply subjects, before a publication's number
 
 	mu      sync.Mutex
@@ -61,15 +64,11 @@ type publication struct {
 func (b *Bus) openPublisher() (err error) {
 	p := &b.publisher
 	p.waiting, p.done = map[uint64]*publication{}, make(chan struct{})
-	inbox := b.nc.NewInbox()
+	// Answers come to the same place on every connection.
+	inbox := b.nc().NewInbox()
 	p.prefix = inbox + "."
-	p.sub, err = b.nc.Subscribe(inbox+".*", b.confirmed)
-	if err == nil {
-		// What comes is bounded by what is published.
-		err = p.sub.SetPendingLimits(-1, -1)
-	}
-	if err != nil {
-		return fmt.Errorf("subscribe for confirmations: %w", err)
+	if _, err = b.listen(inbox+".*", b.confirmed); err != nil {
+		return fmt.Errorf("await confirmations: %w", err)
 	}
 	p.wg.Go(p.sweep)
 	return nil
@@ -90,7 +89,12 @@ func (p *publisher) closePublisher() {
 // PublishAsync publishes one message and calls done once: when its stream has confirmed it, or with an error, five seconds later
 // at the latest. done may be called before PublishAsync returns, in whichever goroutine, and must not block.
 func (b *Bus) PublishAsync(m Msg, done func(Ack, error)) {
-	if !b.nc.IsConnected() {
+	if n := len(m.Subject); n > MaxSubject {
+		done(Ack{}, fmt.Errorf("publish to %s...: a subject of %d bytes, at most %d", m.Subject[:64], n, MaxSubject))
+		return
+	}
+	nc := b.nc()
+	if !nc.IsConnected() {
 		done(Ack{}, fmt.Errorf("publish to %s: %w", m.Subject, ErrAway))
 		return
 	}
@@ -110,8 +114,8 @@ func (b *Bus) PublishAsync(m Msg, done func(Ack, error)) {
 	reply := make([]byte, 0, len(p.prefix)+13)
 	reply = append(reply, p.prefix...)
 	reply = strconv.AppendUint(reply, n, 36)
-	err := b.nc.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: string(reply), Header: nats.Header(m.Header), Data: m.Data})
-	if err == nil && !b.nc.IsConnected() {
+	err := nc.PublishMsg(&nats.Msg{Subject: m.Subject, Reply: string(reply), Header: nats.Header(m.Header), Data: m.Data})
+	if err == nil && !nc.IsConnected() {
 		// It broke after the look above: whoever fails what is waiting may have come before this.
 		err = ErrAway
 	}

@@ -53,7 +53,7 @@ func TestOutcomeThatIsGone(t *testing.T) {
 		}
 		publish(t, b, "webhooks.failed.x.y", "", "one")
 		publish(t, b, "webhooks.failed.x.y", "", "two")
-		s, err := b.js.Stream(t.Context(), "WEBHOOKS")
+		s, err := b.js().Stream(t.Context(), "WEBHOOKS")
 		if err != nil {
 			t.Fatalf("Stream: %v", err)
 		}

@@ -28,6 +28,7 @@ const pullBytes = 64 << 20
 // it is being stopped, which would then be nobody's until the ack wait is over.
 type Puller struct {
 	b            *Bus
+	nc           *nats.Conn // what it listens on
 	stream, name string
 	sub          *nats.Subscription
 	inbox        string
@@ -43,8 +44,9 @@ func (b *Bus) Events() (*Puller, error) { return b.puller(b.top.Events.Stream, b
 func (b *Bus) Due() (*Puller, error) { return b.puller(b.top.Retries, dueConsumer) }
 
 func (b *Bus) puller(stream, consumer string) (*Puller, error) {
-	p := &Puller{b: b, stream: stream, name: consumer, inbox: b.nc.NewInbox()}
-	sub, err := b.nc.SubscribeSync(p.inbox + ".*")
+	nc := b.nc()
+	p := &Puller{b: b, nc: nc, stream: stream, name: consumer, inbox: nc.NewInbox()}
+	sub, err := nc.SubscribeSync(p.inbox + ".*")
 	if err != nil {
 		return nil, fmt.Errorf("subscribe for consumer %s: %w", consumer, err)
 	}
@@ -60,7 +62,7 @@ func (b *Bus) puller(stream, consumer string) (*Puller, error) {
 // handled: after n of them, or when expires is over, or with an error (ErrGone where the consumer is not there). When ctx
 // ends, what the server has sent already is still handled, then the puller is closed.
 func (p *Puller) Pull(ctx context.Context, n int, expires time.Duration, handle func(*Message)) (int, error) {
-	if !p.b.nc.IsConnected() {
+	if !p.nc.IsConnected() {
 		return 0, fmt.Errorf("pull from %s: %w", p.name, ErrAway)
 	}
 	p.n++
@@ -68,7 +70,7 @@ func (p *Puller) Pull(ctx context.Context, n int, expires time.Duration, handle 
 	request := fmt.Sprintf(`{"batch":%d,"expires":%d,"max_bytes":%d}`, n, expires.Nanoseconds(), pullBytes)
 	next := "$JS.API.CONSUMER.MSG.NEXT." + p.stream + "." + p.name
 	mark := p.b.denied.mark()
-	if err := p.b.nc.PublishRequest(next, reply, []byte(request)); err != nil {
+	if err := p.nc.PublishRequest(next, reply, []byte(request)); err != nil {
 		return 0, fmt.Errorf("pull from %s: %w", p.name, err)
 	}
 	// The server ends the pull; should its word be lost, this does.
@@ -119,7 +121,7 @@ func (p *Puller) unanswered(ctx context.Context, next string, mark uint64) error
 		return denied
 	}
 	err := p.b.api(ctx, func(ctx context.Context) error {
-		_, err := p.b.js.Consumer(ctx, p.stream, p.name)
+		_, err := p.b.js().Consumer(ctx, p.stream, p.name)
 		return err
 	})
 	switch {

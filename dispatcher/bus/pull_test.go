@@ -217,7 +217,7 @@ func TestPullEndsWithItsContext(t *testing.T) {
 			done <- err
 		}()
 		until(t, 5*time.Second, "the pull waits at the server", func() bool {
-			c, err := b.js.Consumer(t.Context(), "EVENTS", "bellhop")
+			c, err := b.js().Consumer(t.Context(), "EVENTS", "bellhop")
 			return err == nil && c.CachedInfo().NumWaiting == 1
 		})
 		started := time.Now()
@@ -246,10 +246,10 @@ func TestPullFromWhatIsGone(t *testing.T) {
 			during bool // else before
 			gone   func(*Bus) error
 		}{
-			{"consumer deleted before", false, func(b *Bus) error { return b.js.DeleteConsumer(context.Background(), "EVENTS", "bellhop") }},
-			{"consumer deleted during", true, func(b *Bus) error { return b.js.DeleteConsumer(context.Background(), "EVENTS", "bellhop") }},
-			{"stream deleted before", false, func(b *Bus) error { return b.js.DeleteStream(context.Background(), "EVENTS") }},
-			{"stream deleted during", true, func(b *Bus) error { return b.js.DeleteStream(context.Background(), "EVENTS") }},
+			{"consumer deleted before", false, func(b *Bus) error { return b.js().DeleteConsumer(context.Background(), "EVENTS", "bellhop") }},
+			{"consumer deleted during", true, func(b *Bus) error { return b.js().DeleteConsumer(context.Background(), "EVENTS", "bellhop") }},
+			{"stream deleted before", false, func(b *Bus) error { return b.js().DeleteStream(context.Background(), "EVENTS") }},
+			{"stream deleted during", true, func(b *Bus) error { return b.js().DeleteStream(context.Background(), "EVENTS") }},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				b := ready(t, url) // makes anew what the last case took
@@ -262,7 +262,7 @@ func TestPullFromWhatIsGone(t *testing.T) {
 				if c.during {
 					go pull()
 					until(t, 5*time.Second, "the pull waits at the server", func() bool {
-						c, err := b.js.Consumer(t.Context(), "EVENTS", "bellhop")
+						c, err := b.js().Consumer(t.Context(), "EVENTS", "bellhop")
 						return err == nil && c.CachedInfo().NumWaiting == 1
 					})
 				}
@@ -309,7 +309,7 @@ func TestConsumerMadeAnew(t *testing.T) {
 			backlog, err := b.Backlog(t.Context())
 			return err == nil && backlog == Backlog{Pending: 2, Held: 1}
 		})
-		if err := b.js.DeleteConsumer(t.Context(), "EVENTS", "bellhop"); err != nil {
+		if err := b.js().DeleteConsumer(t.Context(), "EVENTS", "bellhop"); err != nil {
 			t.Fatalf("DeleteConsumer: %v", err)
 		}
 		publish(t, b, "events.a.b", "", "e6")
@@ -323,11 +323,11 @@ func TestConsumerMadeAnew(t *testing.T) {
 			ack(t, m)
 		}
 		// Of a stream that is made anew, all is new.
-		if err := b.js.DeleteStream(t.Context(), "EVENTS"); err != nil {
+		if err := b.js().DeleteStream(t.Context(), "EVENTS"); err != nil {
 			t.Fatalf("DeleteStream: %v", err)
 		}
 		admin := connect(t, Options{URL: url})
-		if _, err := admin.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
+		if _, err := admin.js().CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
 			t.Fatalf("CreateStream: %v", err)
 		}
 		publish(t, b, "events.a.b", "", "first of the new stream")

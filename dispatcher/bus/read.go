@@ -24,7 +24,7 @@ type Stored struct {
 func (b *Bus) Attach(ctx context.Context, t Topology) error {
 	b.once.Do(func() { b.top = t })
 	return b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, t.Retries)
+		s, err := b.js().Stream(ctx, t.Retries)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			return nil
 		}
@@ -72,7 +72,7 @@ func (b *Bus) RecentEvents(ctx context.Context, eventType string, n int) ([]Stor
 	const look = 2000
 	var s jetstream.Stream
 	if err := b.api(ctx, func(ctx context.Context) (err error) {
-		s, err = b.js.Stream(ctx, b.top.Events.Stream)
+		s, err = b.js().Stream(ctx, b.top.Events.Stream)
 		return err
 	}); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", b.top.Events.Stream, err)
@@ -119,7 +119,7 @@ func (b *Bus) read(ctx context.Context, stream string, seqs []uint64) ([]Stored,
 	}
 	var s jetstream.Stream
 	if err := b.api(ctx, func(ctx context.Context) (err error) {
-		s, err = b.js.Stream(ctx, stream)
+		s, err = b.js().Stream(ctx, stream)
 		return err
 	}); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream, err)

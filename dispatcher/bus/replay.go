@@ -36,7 +36,7 @@ func (b *Bus) Replay(ctx context.Context, r Replay, handle func(*Message) error)
 	var left int
 	var created time.Time
 	err = b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, r.Stream)
+		s, err := b.js().Stream(ctx, r.Stream)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (b *Bus) Replay(ctx context.Context, r Replay, handle func(*Message) error)
 		// It would go by itself, but a minute later.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout)
 		defer cancel()
-		_ = b.js.DeleteConsumer(ctx, r.Stream, name)
+		_ = b.js().DeleteConsumer(ctx, r.Stream, name)
 	}()
 	r.Begin(left, created)
 	p, err := b.puller(r.Stream, name)
@@ -93,7 +93,7 @@ func (b *Bus) Replay(ctx context.Context, r Replay, handle func(*Message) error)
 func (b *Bus) pending(ctx context.Context, stream, consumer string, most int) (int, error) {
 	left := 0
 	err := b.api(ctx, func(ctx context.Context) error {
-		c, err := b.js.Consumer(ctx, stream, consumer)
+		c, err := b.js().Consumer(ctx, stream, consumer)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return ErrGone
 		}

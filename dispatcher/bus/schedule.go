@@ -74,7 +74,7 @@ func (b *Bus) retrySubject(id string) string {
 // Unschedule takes a delivery's schedule back, where there is one of that sequence or an earlier one.
 func (b *Bus) Unschedule(ctx context.Context, id string, seq uint64) error {
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (b *Bus) Unschedule(ctx context.Context, id string, seq uint64) error {
 // Scheduled returns a delivery's scheduled attempt and its sequence, nil where none is.
 func (b *Bus) Scheduled(ctx context.Context, id string) (data []byte, seq uint64, err error) {
 	err = b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (b *Bus) ScheduledIDs(ctx context.Context) (map[string]struct{}, error) {
 	}
 	ids := map[string]struct{}{}
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func TestSetupCreatesAndRepeats(t *testing.T) {
 		if retries.Retention != jetstream.WorkQueuePolicy || retries.MaxAge != 0 || retries.MaxBytes > 0 || retries.MaxMsgs > 0 {
 			t.Errorf("WEBHOOK_RETRIES = %+v", retries)
 		}
-		c, err := b.js.Consumer(t.Context(), "EVENTS", "bellhop")
+		c, err := b.js().Consumer(t.Context(), "EVENTS", "bellhop")
 		if err != nil {
 			t.Fatalf("the events' consumer: %v", err)
 		}
@@ -49,7 +49,7 @@ func TestSetupCreatesAndRepeats(t *testing.T) {
 func TestSetupStartsWhereItIsTold(t *testing.T) {
 	each(t, func(t *testing.T, _ backend, url string) {
 		b := connect(t, Options{URL: url})
-		if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
+		if _, err := b.js().CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
 			t.Fatalf("CreateStream: %v", err)
 		}
 		publish(t, b, "events.course.completed", "", "{}")
@@ -79,7 +79,7 @@ func TestSetupRefusesWhatIsWrong(t *testing.T) {
 		stream := func(cfg jetstream.StreamConfig) func(*testing.T, Topology) {
 			return func(t *testing.T, top Topology) {
 				t.Helper()
-				if _, err := admin.js.CreateStream(t.Context(), cfg); err != nil {
+				if _, err := admin.js().CreateStream(t.Context(), cfg); err != nil {
 					t.Fatalf("CreateStream(%s): %v", cfg.Name, err)
 				}
 			}
@@ -90,16 +90,16 @@ func TestSetupRefusesWhatIsWrong(t *testing.T) {
 				if err := connect(t, Options{URL: url}).Setup(t.Context(), top); err != nil {
 					t.Fatalf("Setup: %v", err)
 				}
-				if err := admin.js.DeleteConsumer(t.Context(), stream, cfg.Durable); err != nil {
+				if err := admin.js().DeleteConsumer(t.Context(), stream, cfg.Durable); err != nil {
 					t.Fatalf("DeleteConsumer: %v", err)
 				}
 				if cfg.DeliverSubject != "" {
-					if _, err := admin.js.CreateOrUpdatePushConsumer(t.Context(), stream, cfg); err != nil {
+					if _, err := admin.js().CreateOrUpdatePushConsumer(t.Context(), stream, cfg); err != nil {
 						t.Fatalf("CreateOrUpdatePushConsumer: %v", err)
 					}
 					return
 				}
-				if _, err := admin.js.CreateConsumer(t.Context(), stream, cfg); err != nil {
+				if _, err := admin.js().CreateConsumer(t.Context(), stream, cfg); err != nil {
 					t.Fatalf("CreateConsumer: %v", err)
 				}
 			}
@@ -205,7 +205,7 @@ func TestSetupNamesAllThatIsWrong(t *testing.T) {
 	url := startEmbedded(t)
 	b := connect(t, Options{URL: url})
 	for _, name := range []string{"EVENTS", "WEBHOOKS", "WEBHOOK_RETRIES"} {
-		if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{"other." + name}}); err != nil {
+		if _, err := b.js().CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{"other." + name}}); err != nil {
 			t.Fatalf("CreateStream: %v", err)
 		}
 	}
@@ -220,17 +220,17 @@ func TestSetupNamesAllThatIsWrong(t *testing.T) {
 func TestSetupMendsAnOlderConsumer(t *testing.T) {
 	each(t, func(t *testing.T, _ backend, url string) {
 		b := connect(t, Options{URL: url})
-		if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
+		if _, err := b.js().CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>"}}); err != nil {
 			t.Fatalf("CreateStream: %v", err)
 		}
-		if _, err := b.js.CreateConsumer(t.Context(), "EVENTS", jetstream.ConsumerConfig{
+		if _, err := b.js().CreateConsumer(t.Context(), "EVENTS", jetstream.ConsumerConfig{
 			Durable: "bellhop", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: "events.>", AckWait: 30 * time.Second, MaxDeliver: 3,
 			MaxAckPending: 100,
 		}); err != nil {
 			t.Fatalf("CreateConsumer: %v", err)
 		}
 		setup(t, b, testTopology())
-		c, err := b.js.Consumer(t.Context(), "EVENTS", "bellhop")
+		c, err := b.js().Consumer(t.Context(), "EVENTS", "bellhop")
 		if err != nil {
 			t.Fatalf("Consumer: %v", err)
 		}
@@ -243,10 +243,10 @@ func TestSetupMendsAnOlderConsumer(t *testing.T) {
 func TestSetupUsesAMirror(t *testing.T) {
 	t.Parallel()
 	b := connect(t, Options{URL: startEmbedded(t)})
-	if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"events.>"}}); err != nil {
+	if _, err := b.js().CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"events.>"}}); err != nil {
 		t.Fatalf("CreateStream: %v", err)
 	}
-	if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Mirror: &jetstream.StreamSource{Name: "ORIGIN"}}); err != nil {
+	if _, err := b.js().CreateStream(t.Context(), jetstream.StreamConfig{Name: "EVENTS", Mirror: &jetstream.StreamSource{Name: "ORIGIN"}}); err != nil {
 		t.Fatalf("CreateStream: %v", err)
 	}
 	setup(t, b, testTopology())
@@ -261,7 +261,7 @@ func TestSetupUsesAMirror(t *testing.T) {
 func TestSetupGivesSchedulesToAnOlderStream(t *testing.T) {
 	t.Parallel()
 	b := connect(t, Options{URL: startEmbedded(t)})
-	if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{
+	if _, err := b.js().CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "WEBHOOK_RETRIES", Subjects: []string{"WEBHOOK_RETRIES.>"}, Retention: jetstream.WorkQueuePolicy,
 	}); err != nil {
 		t.Fatalf("CreateStream: %v", err)

@@ -26,7 +26,7 @@ func (b *Bus) Stock(ctx context.Context) (Stock, error) {
 	}
 	s := Stock{Events: events.Pending, EventsHeld: uint64(max(0, events.Held))}
 	err = b.api(ctx, func(ctx context.Context) error {
-		stream, err := b.js.Stream(ctx, b.top.Retries)
+		stream, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil || stream.CachedInfo().State.Msgs == 0 {
 			return err
 		}

@@ -40,7 +40,7 @@ func (b *Bus) Restore(ctx context.Context) (n int, err error) {
 	before := b.stranded.floors
 	b.stranded.floors = map[string]uint64{}
 	err = b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func TestServerThatNoLongerReads(t *testing.T) {
 	conns.Go(func() {
 		// More than sockets hold.
 		for data := make([]byte, 64<<10); t.Context().Err() == nil && b.Connected(); {
-			if err := b.nc.Publish("any", data); err != nil {
+			if err := b.nc().Publish("any", data); err != nil {
 				return
 			}
 		}

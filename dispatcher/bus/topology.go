@@ -73,7 +73,7 @@ func (b *Bus) Setup(ctx context.Context, t Topology) error {
 func (b *Bus) mayPublish(ctx context.Context, subject string) error {
 	mark := b.denied.mark()
 	err := b.api(ctx, func(ctx context.Context) error {
-		_, err := b.js.Publish(ctx, subject, nil, jetstream.WithExpectStream("-"))
+		_, err := b.js().Publish(ctx, subject, nil, jetstream.WithExpectStream("-"))
 		return err
 	})
 	if denied, _ := b.denied.since(mark, publishing(subject)); denied != nil {
@@ -201,7 +201,7 @@ func (b *Bus) setupRetries(ctx context.Context) error {
 		// what it returns decides.
 		cfg.AllowMsgSchedules, cfg.AllowRollup, cfg.DenyPurge = true, true, false
 		err := b.api(ctx, func(ctx context.Context) error {
-			s, err := b.js.UpdateStream(ctx, cfg)
+			s, err := b.js().UpdateStream(ctx, cfg)
 			if err == nil {
 				cfg = s.CachedInfo().Config
 			}
@@ -226,12 +226,12 @@ func (b *Bus) setupRetries(ctx context.Context) error {
 func (b *Bus) stream(ctx context.Context, want jetstream.StreamConfig, key string) (*jetstream.StreamInfo, error) {
 	var s jetstream.Stream
 	err := b.api(ctx, func(ctx context.Context) (err error) {
-		s, err = b.js.Stream(ctx, want.Name)
+		s, err = b.js().Stream(ctx, want.Name)
 		return err
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		err = b.api(ctx, func(ctx context.Context) (err error) {
-			s, err = b.js.CreateStream(ctx, want)
+			s, err = b.js().CreateStream(ctx, want)
 			return err
 		})
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -259,7 +259,7 @@ func (b *Bus) createError(ctx context.Context, want jetstream.StreamConfig, key 
 	case strings.Contains(api.Description, "overlap"):
 		other := "another stream"
 		_ = b.api(ctx, func(ctx context.Context) error {
-			name, err := b.js.StreamNameBySubject(ctx, want.Subjects[0])
+			name, err := b.js().StreamNameBySubject(ctx, want.Subjects[0])
 			if err == nil {
 				other = "stream " + name
 			}
@@ -278,13 +278,13 @@ func (b *Bus) createError(ctx context.Context, want jetstream.StreamConfig, key 
 func (b *Bus) consumer(ctx context.Context, stream string, want jetstream.ConsumerConfig, key string) (*jetstream.ConsumerInfo, error) {
 	var c jetstream.Consumer
 	err := b.api(ctx, func(ctx context.Context) (err error) {
-		c, err = b.js.Consumer(ctx, stream, want.Durable)
+		c, err = b.js().Consumer(ctx, stream, want.Durable)
 		return err
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		err = b.api(ctx, func(ctx context.Context) (err error) {
-			c, err = b.js.CreateOrUpdateConsumer(ctx, stream, want)
+			c, err = b.js().CreateOrUpdateConsumer(ctx, stream, want)
 			return err
 		})
 		if err != nil {
@@ -310,7 +310,7 @@ func (b *Bus) consumer(ctx context.Context, stream string, want jetstream.Consum
 	}
 	have.AckWait, have.MaxDeliver, have.MaxAckPending, have.BackOff = want.AckWait, want.MaxDeliver, want.MaxAckPending, nil
 	err = b.api(ctx, func(ctx context.Context) (err error) {
-		c, err = b.js.UpdateConsumer(ctx, stream, have)
+		c, err = b.js().UpdateConsumer(ctx, stream, have)
 		return err
 	})
 	if err != nil {

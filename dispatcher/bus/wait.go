@@ -44,7 +44,7 @@ func (b *Bus) Park(ctx context.Context, token, id, key string, data []byte) erro
 // OpenLane makes sure that what waits under a token has a consumer.
 func (b *Bus) OpenLane(ctx context.Context, token string) error {
 	err := b.api(ctx, func(ctx context.Context) error {
-		_, err := b.js.CreateOrUpdateConsumer(ctx, b.top.Retries, jetstream.ConsumerConfig{
+		_, err := b.js().CreateOrUpdateConsumer(ctx, b.top.Retries, jetstream.ConsumerConfig{
 			Durable: lanePrefix + token, FilterSubject: b.top.waitSubject(token, ">"),
 			DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1,
 			MaxAckPending: maxAckPending, Replicas: b.top.Replicas,
@@ -64,7 +64,7 @@ func (b *Bus) Lane(token string) (*Puller, error) { return b.puller(b.top.Retrie
 func (b *Bus) CloseLane(ctx context.Context, token string) (bool, error) {
 	closed := false
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (b *Bus) waits(ctx context.Context, s jetstream.Stream, token string) (bool
 func (b *Bus) WaitingLanes(ctx context.Context) (map[string]uint64, error) {
 	waiting := map[string]uint64{}
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (b *Bus) WaitingLanes(ctx context.Context) (map[string]uint64, error) {
 func (b *Bus) BusyLanes(ctx context.Context) ([]string, error) {
 	var tokens []string
 	err := b.api(ctx, func(ctx context.Context) error {
-		s, err := b.js.Stream(ctx, b.top.Retries)
+		s, err := b.js().Stream(ctx, b.top.Retries)
 		if err != nil {
 			return err
 		}

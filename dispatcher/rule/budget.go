@@ -91,7 +91,7 @@ func (s *scope) environment(w *when) map[string]any {
 		s.env = s.functions()
 		s.env["event"] = map[string]any{
 			"id":     s.event.ID,
-			"source": s.event.Source,
+			"source": orNil(s.event.Source),
 			"type":   s.event.Type,
 			"time":   s.event.Attr("time").Text(),
 		}
@@ -313,4 +313,12 @@ func (m *meter) among(list []any, item any) bool {
 		}
 	}
 	return false
+}
+
+// orNil is an attribute, nil where the event has none.
+func orNil(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }

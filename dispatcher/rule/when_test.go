@@ -56,6 +56,17 @@ func TestWhen(t *testing.T) {
 	}
 }
 
+// TestWhenWithoutASource: what is missing is nil, of the envelope too.
+func TestWhenWithoutASource(t *testing.T) {
+	e := ofType(t, "course.completed", `{}`)
+	e.Source = ""
+	for when, send := range map[string]bool{`event.source == nil`: true, `event.source == ""`: false, `event.source startsWith "/"`: false} {
+		if v := verdict(t, compiled(t, withWhen(when)), e); v.Matched != send {
+			t.Errorf("when: %s sends: %v, want %v (%s)", when, v.Matched, send, v.Reason)
+		}
+	}
+}
+
 func TestWhenMistakes(t *testing.T) {
 	for _, tt := range []struct{ when, want string }{
 		{`score >=`, `unexpected token EOF (1:8)`},
