@@ -189,7 +189,7 @@ func (a *app) bulk(ctx context.Context, o *byHandFlags, c *client, action, word 
 	}
 	if !o.yes && terminal(a.stdin) && terminal(a.stderr) {
 		fmt.Fprintf(a.stderr, "%s %s? [y/N] ", action, counted(count.Count, "delivery", "deliveries"))
-		line, err := bufio.NewReader(a.stdin).ReadString('\n')
+		line, err := unlessOver(ctx, func() (string, error) { return bufio.NewReader(a.stdin).ReadString('\n') })
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read the answer: %w", err)
 		}
@@ -216,12 +216,18 @@ func (a *app) bulk(ctx context.Context, o *byHandFlags, c *client, action, word 
 		}
 		fmt.Fprintln(a.stdout)
 	}
+	text := strings.Join(op.Errors, "\n")
 	if op.Failed > 0 || op.State != "done" {
-		text := fmt.Sprintf("%d failed, the operation is %s", op.Failed, op.State)
-		if len(op.Errors) > 0 {
-			text += ":\n" + strings.Join(op.Errors, "\n")
+		if text != "" {
+			text = ":\n" + text
 		}
-		return withHint(errors.New(text), "the same again: what was done is not done twice")
+		return withHint(fmt.Errorf("%d failed, the operation is %s%s", op.Failed, op.State, text), "the same again: what was done is not done twice")
+	}
+	if op.Done == 0 && text != "" {
+		return withHint(fmt.Errorf("none was %s:\n%s", word, text), "bellhop rules list")
+	}
+	if text != "" && !o.out.json() {
+		fmt.Fprintln(a.stderr, text)
 	}
 	return nil
 }

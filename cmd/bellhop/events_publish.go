@@ -68,7 +68,7 @@ document goes out as it is; any other object is the event's data. The server is 
 			if len(args) == 1 {
 				file = args[0]
 			}
-			text, err := a.readInput(file)
+			text, err := a.readInput(cmd.Context(), file)
 			if err != nil {
 				return err
 			}

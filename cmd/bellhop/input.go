@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -9,8 +10,32 @@ import (
 // maxInput bounds what is read of one input: a slip such as the wrong file must not eat the machine's memory.
 const maxInput = 1 << 30
 
-// readInput reads the whole of a file, or of standard input for "-" or "".
-func (a *app) readInput(name string) ([]byte, error) {
+// unlessOver waits for what reads an input, which nothing else ends, until ctx ends: Ctrl-C at a prompt, or before a pipe that nobody
+// writes to.
+func unlessOver[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type answer struct {
+		got T
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		got, err := read()
+		done <- answer{got, err}
+	}()
+	select {
+	case a := <-done:
+		return a.got, a.err
+	case <-ctx.Done():
+		return *new(T), context.Cause(ctx)
+	}
+}
+
+// readInput reads the whole of a file, or of standard input for "-" or "", unless ctx ends first.
+func (a *app) readInput(ctx context.Context, name string) ([]byte, error) {
+	return unlessOver(ctx, func() ([]byte, error) { return a.readAll(name) })
+}
+
+func (a *app) readAll(name string) ([]byte, error) {
 	r := a.stdin
 	if name != "" && name != "-" {
 		f, err := os.Open(name)

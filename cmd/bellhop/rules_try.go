@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -45,7 +46,7 @@ neither a daemon nor the secrets. A file with specversion is a CloudEvent, any o
 		Example: `  bellhop rules test --event event.json
   bellhop rules test --event data.json --type course.completed ./rules
   echo '{"user":{"first_name":"Ann"}}' | bellhop rules test --event - --type account.created -o json`,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if file == "" {
 				return usagef("--event FILE is missing: the event to try, - for standard input")
 			}
@@ -53,7 +54,7 @@ neither a daemon nor the secrets. A file with specversion is a CloudEvent, any o
 			if err != nil {
 				return err
 			}
-			e, err := a.readEvent(file, eventType, settings)
+			e, err := a.readEvent(cmd.Context(), file, eventType, settings)
 			if err != nil {
 				return err
 			}
@@ -77,8 +78,8 @@ neither a daemon nor the secrets. A file with specversion is a CloudEvent, any o
 }
 
 // readEvent reads the event of a file as the daemon would read it off the bus.
-func (a *app) readEvent(file, eventType string, s *config.Settings) (*event.Event, error) {
-	text, err := a.readInput(file)
+func (a *app) readEvent(ctx context.Context, file, eventType string, s *config.Settings) (*event.Event, error) {
+	text, err := a.readInput(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("--event: %w", err)
 	}
