@@ -1,16 +1,17 @@
-//go:build unix
+//go:build unix && !linux
 
 package config
 
 import (
+	"fmt"
 	"io/fs"
 	"syscall"
 )
 
 // identity is the file's number in its file system: a file renamed over another of the same size and time has another one.
-func identity(info fs.FileInfo) uint64 {
+func identity(info fs.FileInfo) string {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(s.Ino)
+		return fmt.Sprint(s.Ino)
 	}
-	return 0
+	return ""
 }

@@ -281,10 +281,43 @@ func TestEntriesMaskSecrets(t *testing.T) {
 	}
 }
 
-func TestLoadWarnsOfReplicasOnTheEmbeddedServer(t *testing.T) {
-	got, err := load(t, "nats: {replicas: 3}", nil)
-	if err != nil || len(got.Warnings) != 1 || got.Warnings[0].Path != "nats.replicas" {
-		t.Errorf("three replicas of one server give %+v, %v, want one warning", got, err)
+// TestLoadWarnsOfTheEmbeddedServer: what it has no use for, and that everybody may use it.
+func TestLoadWarnsOfTheEmbeddedServer(t *testing.T) {
+	for text, want := range map[string]string{
+		"nats: {replicas: 3}":                                         "nats.replicas",
+		"nats: {token: t}":                                            "nats.token",
+		"nats: {nkey: seed}":                                          "nats.nkey",
+		"nats: {credentials: u.creds}":                                "nats.credentials",
+		"nats: {tls: {ca: ca.pem}}":                                   "nats.tls.ca",
+		"nats: {listen: '0.0.0.0:4222'}":                              "nats.listen",
+		"nats: {listen: '0.0.0.0:4222', user: u, password: p}":        "",
+		"nats: {listen: '127.0.0.1:4222'}":                            "",
+		"nats: {listen: ''}":                                          "",
+		"nats: {url: 'nats://a:4222', token: t, listen: '0.0.0.0:1'}": "",
+	} {
+		got, err := load(t, text, nil)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		var paths []string
+		for _, w := range got.Warnings {
+			paths = append(paths, w.Path)
+		}
+		if strings.Join(paths, " ") != want {
+			t.Errorf("%s: warnings of %q, want of %q", text, paths, want)
+		}
+	}
+}
+
+func TestLoadRefusesAgesThatNoStreamTakes(t *testing.T) {
+	for text, want := range map[string]string{
+		"events: {max_age: 99ms}": "events.max_age: 99ms, but a stream keeps messages for 100ms at least", "results: {max_age: 1ms}": "results.max_age: 1ms",
+		"events: {max_age: 100ms}": "", "results: {max_age: 0}": "",
+	} {
+		if _, err := load(t, text, nil); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
 	}
 }
 

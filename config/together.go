@@ -9,6 +9,9 @@ import (
 // maxDelay bounds what the delays may grow to. It is far beyond use, and keeps them from overflowing.
 const maxDelay = 366 * 24 * time.Hour
 
+// leastAge is the least that nats-server takes for a stream's max_age.
+const leastAge = 100 * time.Millisecond
+
 // together checks what no key can tell alone. A problem is put down to the key that was set last, as that is the one the
 // operator has just touched. Keys that are wrong by themselves are left out.
 func (l *loader) together(c *Loaded) {
@@ -44,9 +47,38 @@ func (l *loader) together(c *Loaded) {
 				"lower delivery.initial_delay, delivery.multiplier or delivery.retries")
 		}
 	}
-	if l.good("nats.url", "nats.replicas") && s.NATS.URL == "" && s.NATS.Replicas > 1 {
-		c.Warnings = append(c.Warnings, Problem{c.origins["nats.replicas"], "nats.replicas",
-			fmt.Sprintf("%d, but the embedded server is a single one: set nats.url to a cluster's", s.NATS.Replicas)})
+	for _, k := range []struct {
+		path string
+		age  time.Duration
+	}{{"events.max_age", s.Events.MaxAge}, {"results.max_age", s.Results.MaxAge}} {
+		if l.good(k.path) && k.age > 0 && k.age < leastAge {
+			l.fault(c.origins[k.path], k.path, fmt.Sprintf("%s, but a stream keeps messages for %s at least", showDuration(k.age), leastAge))
+		}
+	}
+	if l.good("nats.url") && s.NATS.URL == "" {
+		l.embedded(c)
+	}
+}
+
+// embedded warns of what the embedded server has no use for, and of one that everybody may use.
+func (l *loader) embedded(c *Loaded) {
+	s := c.Settings
+	warn := func(path, format string, v ...any) {
+		c.Warnings = append(c.Warnings, Problem{c.origins[path], path, fmt.Sprintf(format, v...)})
+	}
+	if l.good("nats.replicas") && s.NATS.Replicas > 1 {
+		warn("nats.replicas", "%d, but the embedded server is a single one: set nats.url to a cluster's", s.NATS.Replicas)
+	}
+	for _, key := range []struct{ path, value string }{
+		{"nats.credentials", s.NATS.Credentials}, {"nats.token", s.NATS.Token}, {"nats.nkey", s.NATS.NKey},
+		{"nats.tls.ca", s.NATS.TLS.CA}, {"nats.tls.cert", s.NATS.TLS.Cert},
+	} {
+		if l.good(key.path) && key.value != "" {
+			warn(key.path, "the embedded server does not ask for it, but for nats.user and nats.password alone: set those, or nats.url to another server's")
+		}
+	}
+	if l.good("nats.listen", "nats.user") && s.NATS.Listen != "" && s.NATS.User == "" && !loopback(s.NATS.Listen) {
+		warn("nats.listen", "%s is not loopback, and without nats.user and nats.password whoever reaches it may publish events and read outcomes", s.NATS.Listen)
 	}
 }
 

@@ -132,7 +132,7 @@ func (w *Watcher) entry(sum io.Writer, path string, depth int) {
 		w.folder(sum, path, depth, true)
 	case depth == 0 || isRuleFile(path):
 		// Only what is read: a database in the same folder changes all the time.
-		fmt.Fprintf(sum, "%s %d %d %s %d\n", path, info.Size(), info.ModTime().UnixNano(), info.Mode(), identity(info))
+		fmt.Fprintf(sum, "%s %d %d %s %s\n", path, info.Size(), info.ModTime().UnixNano(), info.Mode(), identity(info))
 	}
 }
 
@@ -161,7 +161,7 @@ func (w *Watcher) folder(sum io.Writer, path string, depth int, rules bool) {
 			continue
 		}
 		if info, err := os.Stat(name); err == nil && !info.IsDir() {
-			fmt.Fprintf(sum, "%s %d %d %s %d\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode(), identity(info))
+			fmt.Fprintf(sum, "%s %d %d %s %s\n", name, info.Size(), info.ModTime().UnixNano(), info.Mode(), identity(info))
 		}
 	}
 }

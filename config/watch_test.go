@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -54,6 +55,20 @@ func TestWatchSeesEveryKindOfChange(t *testing.T) {
 		{"a rename over the file", []string{"rules/a.yaml"}, func(t *testing.T) {
 			write(t, "rules/.a.yaml.swp", "# A")
 			rename(t, "rules/.a.yaml.swp", "rules/a.yaml")
+		}},
+		{"a write of the same size, dated back", []string{"rules"}, func(t *testing.T) {
+			if runtime.GOOS != "linux" {
+				write(t, "rules/a.yaml", "# others have no number for it")
+				return
+			}
+			info, err := os.Stat("rules/a.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, "rules/a.yaml", "# A")
+			if err := os.Chtimes("rules/a.yaml", time.Time{}, info.ModTime()); err != nil {
+				t.Fatal(err)
+			}
 		}},
 		{"a new file", []string{"rules"}, func(t *testing.T) { write(t, "rules/new.yaml", "") }},
 		{"a removed file", []string{"rules"}, func(t *testing.T) { os.Remove("rules/a.yaml") }},
