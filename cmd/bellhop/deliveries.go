@@ -59,6 +59,9 @@ func (f *filterFlags) history(cmd *cobra.Command) {
 func (f *filterFlags) read() (*api.Filter, error) {
 	f.filter.From, f.filter.To = f.since, f.until
 	if f.failed {
+		if len(f.filter.Outcome) > 0 {
+			return nil, usagef("--failed and --outcome exclude each other: --failed is --outcome failed")
+		}
 		f.filter.Outcome = append(f.filter.Outcome, "failed")
 	}
 	if _, err := console.QueryOf(&f.filter, time.Now()); err != nil {

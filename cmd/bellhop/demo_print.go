@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +26,7 @@ type demoPrinter struct {
 
 func newDemoPrinter(w io.Writer, broke func()) *demoPrinter {
 	p := &demoPrinter{w: w, paint: painter(w), broke: broke}
-	if f, ok := w.(*os.File); ok && terminal(w) {
+	if f := fileOf(w); f != nil && terminal(w) {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			p.width = width
 		}

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -32,10 +33,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // runUntil executes the command line until ctx ends, and returns the exit status.
 func runUntil(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	written := &noted{Writer: stdout}
+	a := &app{stdin: stdin, stdout: written, stderr: stderr}
 	root := newRoot(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if failed := written.failed(); err == nil && failed != nil {
+		// Whoever reads the exit status alone is not to take half an answer for all of it.
+		err = withHint(fmt.Errorf("not all could be printed: %w", failed), "the same again, with stdout where there is room")
+		a.started = true
+	}
 	if err == nil {
 		return exitDone
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"unicode"
 
@@ -79,8 +80,41 @@ func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // terminal tells whether a stream, read or written, is a terminal.
 func terminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f := fileOf(w)
+	return f != nil && term.IsTerminal(int(f.Fd()))
+}
+
+// fileOf is the file that an output or input is, nil where it is none.
+func fileOf(w any) *os.File {
+	if n, ok := w.(*noted); ok {
+		w = n.Writer
+	}
+	f, _ := w.(*os.File)
+	return f
+}
+
+// noted is an output that remembers the first error of writing to it.
+type noted struct {
+	io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (n *noted) Write(b []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	w, err := n.Writer.Write(b)
+	if n.err == nil {
+		n.err = err
+	}
+	return w, err
+}
+
+// failed is the first error, nil where all was written.
+func (n *noted) failed() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
 }
 
 // style is one way to emphasize text on a terminal (ECMA-48, 8.3.117).

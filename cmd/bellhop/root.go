@@ -65,6 +65,13 @@ Every key of the configuration is also a flag of every command (--nats.url) and 
 	// A group runs only to show its help: its usage is that of its commands.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
 		"{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
+	// What follows a misspelt command is no flag of the group's: the command is what is wrong.
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if before := cmd.Flags().Args(); cmd.HasSubCommands() && len(before) > 0 {
+			return knownSubcommand(cmd, before)
+		}
+		return err
+	})
 	finish(root, a)
 	return root
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -32,6 +34,20 @@ func (r result) wants(t *testing.T, status int, out, errs string) {
 		}
 		if !strings.Contains(s.got, s.want) {
 			t.Errorf("%s = %q, want it to hold %q", s.name, s.got, s.want)
+		}
+	}
+}
+
+// TestFailsWhereItCannotPrint: half an answer is no success.
+func TestFailsWhereItCannotPrint(t *testing.T) {
+	rules := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(rules, []byte("rules: [{name: r, on: strange.type, webhooks: [{endpoint: https://crm.example.com/}]}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"version"}, {"rules", "check", rules}, {"rules", "test", "--help"}, {"events", "types"}} {
+		var errs bytes.Buffer
+		if status := run(args, strings.NewReader(""), fullDisk{}, &errs); status != exitFailed || !strings.Contains(errs.String(), errWrite.Error()) {
+			t.Errorf("%v: status %d, stderr %q, want %d and %v", args, status, errs.String(), exitFailed, errWrite)
 		}
 	}
 }
