@@ -89,6 +89,12 @@ document goes out as it is; any other object is the event's data. The server is 
 				return err
 			}
 			defer closeBus()
+			for _, d := range docs {
+				if most := b.MaxPayload(); len(d.text) > most {
+					return withHint(fmt.Errorf("nothing was published: line %d: %d bytes, and the server takes %d", d.line, len(d.text), most),
+						"a smaller event, or a higher max_payload of the server's")
+				}
+			}
 			p := publication{
 				to: b, subject: settings.Events.Prefix + "." + eventType, id: id, parallel: parallel, progress: a.progress(len(docs), "publishing"),
 			}

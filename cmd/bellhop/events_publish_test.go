@@ -63,6 +63,10 @@ func TestEventsPublish(t *testing.T) {
 	bellhop(t, `{"specversion":"1.0"}`, "events", "publish", "--type", "course.completed").
 		wants(t, exitDone, "EVENTS 6\n", "warning: line 1: daemons will reject this event: ")
 
+	// One that the server would not take, behind one that it would: none is published, so that the next is 7.
+	bellhop(t, "{\"a\":1}\n{\"a\":\""+strings.Repeat("x", 8<<20)+"\"}\n", "events", "publish", "--type", "course.completed").
+		wants(t, exitFailed, "", "bellhop: nothing was published: line 2: 8388616 bytes, and the server takes 8388608\n")
+
 	bellhop(t, `{"a":7}`, "events", "publish", "--type", "course.completed", "--id", "evt-7").
 		wants(t, exitDone, "EVENTS 7\n", "")
 	bellhop(t, `{"a":7}`, "events", "publish", "--type", "course.completed", "--id", "evt-7").

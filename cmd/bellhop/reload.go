@@ -85,8 +85,11 @@ func (k *ruleKeeper) start() error {
 		return withHint(fmt.Errorf("the rule files have errors, and no earlier version is in the store:%s", b.String()), "bellhop rules check")
 	}
 	k.report(files)
+	if err := k.enforce(current, nil); err != nil {
+		return withHint(fmt.Errorf("the rule files have errors, and the last good ones cannot take their place: %w", err), "bellhop rules check")
+	}
 	k.log.Warn("running the last good rules", zap.Uint64("version", current.Number), zap.String("rules_version", current.Digest))
-	return k.enforce(current, nil)
+	return nil
 }
 
 // reload reads the files again: a valid change comes into force as a whole, a broken one leaves what is in force.

@@ -114,6 +114,9 @@ func TestSetupRefusesWhatIsWrong(t *testing.T) {
 			{"the events' stream takes other subjects", func(n string) func(*testing.T, Topology) {
 				return stream(jetstream.StreamConfig{Name: "E" + n, Subjects: []string{"x" + n + ".>"}})
 			}, []string{"stream E", "takes x", "events.prefix"}},
+			{"the events' stream is a work queue, which is to begin with what is new", func(n string) func(*testing.T, Topology) {
+				return stream(jetstream.StreamConfig{Name: "E" + n, Subjects: []string{"e" + n + ".>"}, Retention: work})
+			}, []string{"stream E", "set events.start to all"}},
 			{"the outcomes are gone once read", func(n string) func(*testing.T, Topology) {
 				return stream(jetstream.StreamConfig{Name: "R" + n, Subjects: []string{"w" + n + ".>"}, Retention: jetstream.InterestPolicy})
 			}, []string{"stream R", "retention interest", "results.stream"}},

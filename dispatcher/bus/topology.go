@@ -274,6 +274,9 @@ func (b *Bus) createError(ctx context.Context, want jetstream.StreamConfig, key 
 	return fmt.Errorf("create stream %s (%s): %w%s", want.Name, key, err, hint)
 }
 
+// workQueueCode is the server's refusal of a consumer of a work queue that does not begin at its beginning.
+const workQueueCode jetstream.ErrorCode = 10101
+
 // consumer makes sure that a durable pull consumer is there and right, and returns its state.
 func (b *Bus) consumer(ctx context.Context, stream string, want jetstream.ConsumerConfig, key string) (*jetstream.ConsumerInfo, error) {
 	var c jetstream.Consumer
@@ -288,6 +291,10 @@ func (b *Bus) consumer(ctx context.Context, stream string, want jetstream.Consum
 			return err
 		})
 		if err != nil {
+			var api *jetstream.APIError
+			if errors.As(err, &api) && api.ErrorCode == workQueueCode {
+				err = fmt.Errorf("a work queue hands out all that it holds, from its beginning: set events.start to all: %w", err)
+			}
 			return nil, fmt.Errorf("create consumer %s on stream %s (%s): %w", want.Durable, stream, key, err)
 		}
 		return c.CachedInfo(), nil

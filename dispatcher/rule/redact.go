@@ -101,9 +101,7 @@ func endpointParts(v string) []string {
 	}
 	path, query, _ := strings.Cut(rest, "?")
 	parts = append(parts, path, query)
-	for _, piece := range strings.FieldsFunc(rest, func(c rune) bool { return strings.ContainsRune("/?&=", c) }) {
-		parts = append(parts, piece)
-	}
+	parts = append(parts, strings.FieldsFunc(rest, func(c rune) bool { return strings.ContainsRune("/?&=", c) })...)
 	for _, one := range append([]string{v}, parts...) {
 		if strings.Contains(one, "+") {
 			parts = append(parts, strings.ReplaceAll(one, "+", " "))

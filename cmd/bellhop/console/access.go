@@ -121,7 +121,7 @@ func (a *access) byToken(token string, r *http.Request) (caller, error) {
 	}
 	t := a.check(token)
 	if t == nil {
-		a.tries.wrong(r.RemoteAddr)
+		a.tries.wrong(r.RemoteAddr, token)
 		return caller{}, errWrongToken
 	}
 	return caller{role: t.role, by: fmt.Sprintf("%s with a token, %s", t.role, r.RemoteAddr)}, nil

@@ -98,7 +98,7 @@ func (s *Server) signIn(a *access) http.HandlerFunc {
 		}
 		t := a.check(body.Token)
 		if t == nil {
-			a.tries.wrong(r.RemoteAddr)
+			a.tries.wrong(r.RemoteAddr, body.Token)
 			s.o.Log.Warn("sign-in refused", zap.String("by", r.RemoteAddr))
 			problem(w, http.StatusUnauthorized, errWrongToken.Error())
 			return

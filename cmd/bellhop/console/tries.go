@@ -1,7 +1,9 @@
 package console
 
 import (
+	"hash/maphash"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,34 +16,51 @@ const (
 	triesKept  = 4096            // addresses that are remembered
 )
 
-// tries counts wrong tokens by the address they came from. It is safe for concurrent use.
+// tries counts wrong tokens by the address they came from, the same one once: a program with an old token asks again and again, and
+// must not keep others behind its address out. It is safe for concurrent use.
 type tries struct {
 	mu   sync.Mutex
-	from map[string]*rate.Limiter
+	from map[string]*guesses
 }
+
+// guesses are those from one address.
+type guesses struct {
+	limit *rate.Limiter
+	last  []uint64 // the latest, hashed
+}
+
+var guessSeed = maphash.MakeSeed()
 
 // tooMany tells whether an address has sent so many wrong tokens that no more are looked at.
 func (t *tries) tooMany(remote string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.from[host(remote)]
-	return l != nil && l.Tokens() < 1
+	g := t.from[host(remote)]
+	return g != nil && g.limit.Tokens() < 1
 }
 
 // wrong notes a wrong token.
-func (t *tries) wrong(remote string) {
+func (t *tries) wrong(remote, token string) {
+	hash := maphash.String(guessSeed, token)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := host(remote)
 	if t.from == nil || len(t.from) >= triesKept && t.from[key] == nil {
-		t.from = map[string]*rate.Limiter{}
+		t.from = map[string]*guesses{}
 	}
-	l := t.from[key]
-	if l == nil {
-		l = rate.NewLimiter(rate.Every(triesEvery), triesBurst)
-		t.from[key] = l
+	g := t.from[key]
+	if g == nil {
+		g = &guesses{limit: rate.NewLimiter(rate.Every(triesEvery), triesBurst)}
+		t.from[key] = g
 	}
-	l.Allow()
+	if slices.Contains(g.last, hash) {
+		return
+	}
+	if len(g.last) == triesBurst {
+		g.last = slices.Delete(g.last, 0, 1)
+	}
+	g.last = append(g.last, hash)
+	g.limit.Allow()
 }
 
 func host(remote string) string {
