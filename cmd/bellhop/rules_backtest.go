@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"bellhop/dispatcher/bus"
 	"bellhop/dispatcher/event"
 	"bellhop/dispatcher/rule"
+	"bellhop/store"
 )
 
 // backtest is what rules would have done, in the shape that programs read.
@@ -141,9 +143,31 @@ func sourceFiles(files []api.File) []rule.SourceFile {
 	return out
 }
 
+// pastEvents reaches the server that holds the events: the one that runs, else what a daemon that does not run has embedded.
+func (a *app) pastEvents(ctx context.Context, s *config.Settings) (b *bus.Bus, closeBus func(), err error) {
+	const name = "bellhop rules backtest"
+	b, closeBus, err = a.connect(ctx, s, name)
+	if err == nil || s.NATS.URL != "" {
+		return b, closeBus, err
+	}
+	// As long as the store is open no daemon starts, whose server would have the same files.
+	db, failed := store.Open(filepath.Join(s.DataDir, storeName), store.Options{ReadOnly: true})
+	if failed != nil {
+		return nil, nil, err
+	}
+	stored := &storedDeliveries{db: db}
+	if stored.server, err = bus.StartServer(bus.ServerOptions{Dir: filepath.Join(s.DataDir, serverDir)}); err == nil {
+		stored.bus, err = bus.Connect(ctx, bus.Options{Server: stored.server, Name: name})
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, stored.close())
+	}
+	return stored.bus, func() { _ = stored.close() }, nil
+}
+
 // backtest reads the past events and counts.
 func (a *app) backtest(ctx context.Context, s *config.Settings, counting *rule.Backtest, age time.Duration) (*backtest, error) {
-	b, closeBus, err := a.connect(ctx, s, "bellhop rules backtest")
+	b, closeBus, err := a.pastEvents(ctx, s)
 	if err != nil {
 		return nil, err
 	}
