@@ -112,7 +112,7 @@ func (d *Dispatcher) takeEvent(m *bus.Message) {
 		Type: d.typeOf(m), Header: m.Header, Data: m.Data,
 	}, d.o.MaxEvent)
 	if err == nil {
-		err = d.outcomesFit(m, e)
+		err = d.outcomesFit(m)
 	}
 	if err != nil {
 		go func() {
@@ -167,15 +167,8 @@ func (d *Dispatcher) typeOf(m *bus.Message) string {
 	return strings.TrimPrefix(m.Subject, d.o.EventPrefix+".")
 }
 
-// maxEventID is the longest event id in bytes. Each outcome holds it, and six times as long where all of it is escaped, which must
-// fit the smallest messages that the outcomes' stream may be limited to.
-const maxEventID = 2 << 10
-
 // outcomesFit refuses an event of which no outcome could be published: its deliveries would never settle.
-func (d *Dispatcher) outcomesFit(m *bus.Message, e *event.Event) error {
-	if n := len(e.ID); n > maxEventID {
-		return fmt.Errorf("its id is %d bytes long, at most %d", n, maxEventID)
-	}
+func (d *Dispatcher) outcomesFit(m *bus.Message) error {
 	longest := d.o.ResultPrefix + "." + string(delivery.Delivered) + "."
 	if n := len(longest) + len(d.typeOf(m)); n > bus.MaxSubject {
 		return fmt.Errorf("its type is %d bytes long, at most %d", n-len(longest), bus.MaxSubject-len(longest))

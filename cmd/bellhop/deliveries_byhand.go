@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,6 +146,7 @@ func (a *app) byHand(ctx context.Context, o *byHandFlags, action, word string, i
 func (a *app) each(ctx context.Context, o *byHandFlags, c *client, action, word string, ids []string) error {
 	list := make([]handled, 0, len(ids))
 	var failed []error
+	first := "" // of those that failed
 	for _, id := range ids {
 		// Both answers have what counts of this.
 		var answer struct{ Run, Attempt int }
@@ -156,7 +158,7 @@ func (a *app) each(ctx context.Context, o *byHandFlags, c *client, action, word 
 				return err // the next one would fare the same
 			}
 			got = handled{DeliveryID: id, Error: err.Error()}
-			failed = append(failed, err)
+			failed, first = append(failed, err), cmp.Or(first, id)
 		} else if !o.out.json() {
 			fmt.Fprintf(a.stdout, "%s %s\n", id, word)
 		}
@@ -170,7 +172,7 @@ func (a *app) each(ctx context.Context, o *byHandFlags, c *client, action, word 
 	if len(failed) == 0 {
 		return nil
 	}
-	return withHint(errors.Join(failed...), "bellhop deliveries show "+ids[0])
+	return withHint(errors.Join(failed...), "bellhop deliveries show "+first)
 }
 
 // bulk counts, asks, and handles many, with progress.

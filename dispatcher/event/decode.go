@@ -47,6 +47,10 @@ func fits(m Message, maxBytes int) error {
 	return nil
 }
 
+// maxID is the longest id in bytes. Each outcome holds it, and six times as long where all of it is escaped, which must fit the
+// smallest messages that the outcomes' stream may be limited to.
+const maxID = 2 << 10
+
 // Decode reads the message's event: CloudEvents 1.0 in binary mode where there is a ce-specversion header, in structured
 // mode where the body has a member specversion, and plain JSON otherwise. maxBytes bounds the body; 0 means no limit.
 // It fails with an error whose text is fit for an operator ("not JSON: ...", "not a JSON object: list",
@@ -74,12 +78,19 @@ func (e *Event) read(m Message, body Value, err error) error {
 	}
 	*e = Event{Type: m.Type, Time: m.Time.UTC(), Data: body, Seq: m.Seq}
 	if _, ok := header(m.Header, "ce-specversion"); ok {
-		return e.binary(m)
+		err = e.binary(m)
+	} else if body.Field("specversion").kind != Missing {
+		err = e.structured(body)
+	} else {
+		err = e.plain(m)
 	}
-	if body.Field("specversion").kind != Missing {
-		return e.structured(body)
+	if err != nil {
+		return err
 	}
-	return e.plain(m)
+	if n := len(e.ID); n > maxID {
+		return fmt.Errorf("its id is %d bytes long, at most %d", n, maxID)
+	}
+	return nil
 }
 
 // structured takes the envelope out of the body (CloudEvents JSON event format, 3).
