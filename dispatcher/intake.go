@@ -169,9 +169,9 @@ func (d *Dispatcher) typeOf(m *bus.Message) string {
 
 // outcomesFit refuses an event of which no outcome could be published: its deliveries would never settle.
 func (d *Dispatcher) outcomesFit(m *bus.Message) error {
-	longest := d.o.ResultPrefix + "." + string(delivery.Delivered) + "."
-	if n := len(longest) + len(d.typeOf(m)); n > bus.MaxSubject {
-		return fmt.Errorf("its type is %d bytes long, at most %d", n-len(longest), bus.MaxSubject-len(longest))
+	before := len(d.o.ResultPrefix) + len(".delivered.") // the longest
+	if n := before + len(d.typeOf(m)); n > bus.MaxSubject {
+		return fmt.Errorf("its type is %d bytes long, at most %d", n-before, bus.MaxSubject-before)
 	}
 	return nil
 }
