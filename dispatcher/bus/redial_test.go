@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // TestClosedForGood: on errors that it does not know the client gives the connection up and makes no other; the bus does, and what
@@ -73,4 +75,33 @@ func TestCloseWhileRedialling(t *testing.T) {
 		t.Errorf("Close took %v", took)
 	}
 	b.Close() // again does no harm
+}
+
+// TestServerThatTakesLess: a server that is configured anew says nothing of it, and closes the connection over what it took before.
+func TestServerThatTakesLess(t *testing.T) {
+	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir(), MaxPayload: 1 << 20}
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatalf("NewServer: %v", err)
+	}
+	go s.Start()
+	defer func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}()
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server does not take connections within 10s")
+	}
+	b := ready(t, s.ClientURL())
+	defer b.Close()
+	less := o.Clone()
+	less.MaxPayload = 64 << 10
+	if err := s.ReloadOptions(less); err != nil {
+		t.Fatalf("ReloadOptions: %v", err)
+	}
+	if _, err := b.Publish(t.Context(), Msg{Subject: "events.a.b", Data: make([]byte, 300<<10)}); err == nil {
+		t.Error("300 KiB are published, want an error")
+	}
+	until(t, 15*time.Second, "the new limit is known", func() bool { return b.Connected() && b.MaxPayload() == 64<<10 })
+	publish(t, b, "events.a.b", "", "less")
 }
