@@ -318,6 +318,37 @@ func TestOutcomesShrinkWithTheBus(t *testing.T) {
 	})
 }
 
+// TestRetryingStaysAsItWasWritten: an outcome of which nothing can be left out is published with the same bytes each time, by which its
+// execution knows it for its own where an answer was lost. Its schedule would else be taken back.
+func TestRetryingStaysAsItWasWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newMemBus(), &poster{answer: first(500, 500)}
+		tried := 0
+		b.fail = func(what string) error {
+			if tried++; what != "publish" || tried > 3 {
+				return nil
+			}
+			b.max = 1200 // less than it and room for its headers
+			return errForced
+		}
+		start(t, b, p, oneRule, nil)
+		b.event("course.completed", `{}`, nil)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.outcomes) != 1 || len(b.schedules) != 1 {
+			t.Fatalf("%d outcomes and %d schedules, want one each", len(b.outcomes), len(b.schedules))
+		}
+		for _, s := range b.schedules {
+			j, err := delivery.DecodeJob(s.data)
+			if err != nil || string(j.Previous) != string(b.outcomes[0].Data) {
+				t.Errorf("the outcome recorded is not the one that its next attempt knows (%v)", err)
+			}
+		}
+	})
+}
+
 func TestRejectsWhatCannotBeRead(t *testing.T) {
 	for _, tt := range []struct{ name, data, typ string }{
 		{"no JSON", "<xml/>", ""}, {"a list", `[1]`, ""}, {"not UTF-8", "{\"a\":\"\xff\"}", ""}, {"too large", `{"a":"` + strings.Repeat("x", 1<<20) + `"}`, ""},

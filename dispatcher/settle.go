@@ -146,7 +146,7 @@ func text(b []byte) string {
 			return string(b[:len(b)-cut])
 		}
 	}
-	// One sign for each byte that is none, as browsers show it (WHATWG Encoding Standard), and not for a run of them.
+	// One sign for each byte that belongs to no character, and not for a run of them.
 	return string([]rune(string(b)))
 }
 
@@ -185,7 +185,13 @@ func (d *Dispatcher) settle(j *job, rec *delivery.Record, outcome delivery.Outco
 			return err
 		}
 	}
-	ack, err := d.publishOutcome(&msg, func() (bus.Msg, error) { return d.outcomeMessage(id, outcome, rec) })
+	ack, err := d.publishOutcome(&msg, func() (bus.Msg, error) {
+		if rec.Request == nil || rec.Request.Body == "" {
+			// There is nothing to leave out, and what is written once more would not be known for this execution's own.
+			return msg, nil
+		}
+		return d.outcomeMessage(id, outcome, rec)
+	})
 	if err != nil {
 		return err
 	}

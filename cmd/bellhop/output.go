@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 	"unicode"
 
@@ -96,25 +96,23 @@ func fileOf(w any) *os.File {
 // noted is an output that remembers the first error of writing to it.
 type noted struct {
 	io.Writer
-	mu  sync.Mutex
-	err error
+	first atomic.Pointer[error]
 }
 
 func (n *noted) Write(b []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	w, err := n.Writer.Write(b)
-	if n.err == nil {
-		n.err = err
+	if err != nil {
+		n.first.CompareAndSwap(nil, &err)
 	}
 	return w, err
 }
 
-// failed is the first error, nil where all was written.
+// failed is the first error, nil where all was written. It waits for no write.
 func (n *noted) failed() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.err
+	if err := n.first.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // style is one way to emphasize text on a terminal (ECMA-48, 8.3.117).

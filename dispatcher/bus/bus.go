@@ -92,10 +92,11 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		case <-time.After(wait):
 		}
 	}
-	if err = b.openPublisher(); err == nil {
+	err = b.openPublisher()
+	close(b.opened)
+	if err == nil {
 		err = b.probe(ctx, o.Persist)
 	}
-	close(b.opened)
 	if err != nil {
 		b.Close()
 		return nil, err
@@ -278,10 +279,12 @@ func (b *Bus) signal() {
 }
 
 // Flush waits until the server has seen all that was sent so far, for at most five seconds.
-func (b *Bus) Flush(ctx context.Context) error {
+func (b *Bus) Flush(ctx context.Context) error { return flush(ctx, b.nc()) }
+
+func flush(ctx context.Context, nc *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	if err := b.nc().FlushWithContext(ctx); err != nil {
+	if err := nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil

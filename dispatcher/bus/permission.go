@@ -156,7 +156,7 @@ func (b *Bus) mayWork(ctx context.Context) error {
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	// The server says what it refuses before it answers this.
-	if err := b.Flush(ctx); err != nil {
+	if err := flush(ctx, nc); err != nil {
 		return err
 	}
 	b.denied.await(ctx, nc.LastError())

@@ -63,10 +63,11 @@ type publication struct {
 
 func (b *Bus) openPublisher() (err error) {
 	p := &b.publisher
-	p.waiting, p.done = map[uint64]*publication{}, make(chan struct{})
 	// Answers come to the same place on every connection.
 	inbox := b.nc().NewInbox()
-	p.prefix = inbox + "."
+	p.mu.Lock()
+	p.waiting, p.done, p.prefix = map[uint64]*publication{}, make(chan struct{}), inbox+"."
+	p.mu.Unlock()
 	if _, err = b.listen(inbox+".*", b.confirmed); err != nil {
 		return fmt.Errorf("await confirmations: %w", err)
 	}

@@ -19,7 +19,7 @@ type connection struct {
 	options []nats.Option
 
 	current atomic.Pointer[line]
-	opened  chan struct{} // closed once Connect is done
+	opened  chan struct{} // closed once the publisher is open: no other connection is made before
 	closing chan struct{} // closed by Close
 
 	linesMu   sync.Mutex // of what follows, and of storing current
@@ -40,7 +40,7 @@ type line struct {
 type listener struct {
 	subject string
 	handle  nats.MsgHandler
-	sub     *nats.Subscription
+	sub     *nats.Subscription // nil before the first connection that it could listen on
 }
 
 const (
@@ -95,8 +95,11 @@ func (c *connection) listen(subject string, handle nats.MsgHandler) (stop func()
 	c.linesMu.Lock()
 	defer c.linesMu.Unlock()
 	l := &listener{subject: subject, handle: handle}
-	if err := l.listen(c.nc()); err != nil {
-		return nil, err
+	// On one that is closed nobody can listen, but on the one that takes its place.
+	if nc := c.nc(); !nc.IsClosed() || c.hungUp {
+		if err := l.listen(nc); err != nil {
+			return nil, err
+		}
 	}
 	if c.listeners == nil {
 		c.listeners = map[*listener]struct{}{}
@@ -106,7 +109,9 @@ func (c *connection) listen(subject string, handle nats.MsgHandler) (stop func()
 		c.linesMu.Lock()
 		defer c.linesMu.Unlock()
 		delete(c.listeners, l)
-		_ = l.sub.Unsubscribe()
+		if l.sub != nil {
+			_ = l.sub.Unsubscribe()
+		}
 	}, nil
 }
 

@@ -105,3 +105,25 @@ func TestServerThatTakesLess(t *testing.T) {
 	until(t, 15*time.Second, "the new limit is known", func() bool { return b.Connected() && b.MaxPayload() == 64<<10 })
 	publish(t, b, "events.a.b", "", "less")
 }
+
+// TestListenBetweenConnections: who comes to listen while no connection stands is heard on the next.
+func TestListenBetweenConnections(t *testing.T) {
+	b := ready(t, startEmbedded(t))
+	old := b.nc()
+	old.Close() // as the client does
+	heard := make(chan LaneHold, 1)
+	stop, err := b.WatchLanes(func(h LaneHold) { heard <- h })
+	if err != nil {
+		t.Fatalf("WatchLanes: %v", err)
+	}
+	until(t, 15*time.Second, "another connection stands", func() bool { return b.nc() != old && b.Connected() })
+	if err := b.HoldLane(t.Context(), LaneHold{Lane: "http://a.example.com:80", Pause: true}); err != nil {
+		t.Fatalf("HoldLane: %v", err)
+	}
+	select {
+	case <-heard:
+	case <-time.After(5 * time.Second):
+		t.Error("nothing is heard of a lane")
+	}
+	stop()
+}
