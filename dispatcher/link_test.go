@@ -192,18 +192,34 @@ func TestLinkTellsTheEngineAndCountsOnce(t *testing.T) {
 	}
 }
 
-func TestLinkCountsARecreatedStreamAnew(t *testing.T) {
+// countedTwenty is a link that has counted twenty outcomes.
+func countedTwenty(t *testing.T) (*bus.Server, *Dispatcher, *bus.Bus, *counted) {
+	t.Helper()
 	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	t.Cleanup(server.Close)
 	c := &counted{}
 	d, b, stop := link(t, server, c)
-	defer stop()
+	t.Cleanup(stop)
 	eventually(t, "the engine may pull", func() bool { return d.Ready() == nil })
 	publishOutcomes(t, b, 0, 20)
 	eventually(t, "all 20 are counted", func() bool { n, once := c.state(); return n == 20 && once })
+	return server, d, b, c
+}
+
+// countsAnew publishes ten outcomes in a stream that was made anew, and waits until they and no others are known.
+func countsAnew(t *testing.T, d *Dispatcher, b *bus.Bus, c *counted) {
+	t.Helper()
+	publishOutcomes(t, b, 100, 10)
+	eventually(t, "the new stream's 10 are counted", func() bool { n, once := c.state(); return n == 10 && once })
+	eventually(t, "the engine knows them", func() bool { return d.recent.settled(fmt.Sprintf("%032x", 109), 1, 1) })
+	eventually(t, "the engine may pull again", func() bool { return d.Ready() == nil })
+}
+
+func TestLinkCountsARecreatedStreamAnew(t *testing.T) {
+	_, d, b, c := countedTwenty(t)
 	if err := b.DeleteStream(t.Context(), "WEBHOOKS"); err != nil {
 		t.Fatal(err)
 	}
@@ -211,24 +227,12 @@ func TestLinkCountsARecreatedStreamAnew(t *testing.T) {
 		state, err := b.Results(t.Context())
 		return err == nil && state.Last == 0
 	})
-	publishOutcomes(t, b, 100, 10)
-	eventually(t, "the new stream's 10 are counted", func() bool { n, once := c.state(); return n == 10 && once })
-	eventually(t, "the engine knows them", func() bool { return d.recent.settled(fmt.Sprintf("%032x", 109), 1, 1) })
+	countsAnew(t, d, b, c)
 }
 
 // TestLinkNoticesWhatAnotherMadeAnew: another daemon deletes and makes the stream, and records less in it than was in the last.
 func TestLinkNoticesWhatAnotherMadeAnew(t *testing.T) {
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	c := &counted{}
-	d, b, stop := link(t, server, c)
-	defer stop()
-	eventually(t, "the engine may pull", func() bool { return d.Ready() == nil })
-	publishOutcomes(t, b, 0, 20)
-	eventually(t, "all 20 are counted", func() bool { n, once := c.state(); return n == 20 && once })
+	server, d, _, c := countedTwenty(t)
 	other, err := bus.Connect(t.Context(), bus.Options{Server: server})
 	if err != nil {
 		t.Fatal(err)
@@ -243,12 +247,7 @@ func TestLinkNoticesWhatAnotherMadeAnew(t *testing.T) {
 	if err := other.Setup(t.Context(), testTopology); err != nil {
 		t.Fatal(err)
 	}
-	publishOutcomes(t, other, 100, 10)
-	eventually(t, "the new stream's 10 are counted", func() bool { n, once := c.state(); return n == 10 && once })
-	eventually(t, "the engine knows them", func() bool { return d.recent.settled(fmt.Sprintf("%032x", 109), 1, 1) })
-	if err := d.Ready(); err != nil {
-		t.Errorf("Ready = %v, want nil", err)
-	}
+	countsAnew(t, d, other, c)
 }
 
 // A projection whose disk hangs must not keep the engine from knowing what is recorded, nor miss anything once it goes on.
