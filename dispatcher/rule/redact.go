@@ -84,7 +84,7 @@ func (w *Webhook) concealHost() {
 	w.sortConcealed()
 }
 
-// endpointParts are what a receiver gets of a secret in an endpoint: no scheme, its host in lower case, path and query by themselves,
+// endpointParts are what a receiver gets of a secret in an endpoint: no scheme, host and port in lower case, path and query by themselves,
 // or taken to pieces and read as a form.
 func endpointParts(v string) []string {
 	rest := v
@@ -94,10 +94,8 @@ func endpointParts(v string) []string {
 		if end < 0 {
 			end = len(after)
 		}
-		authority := strings.ToLower(after[:end])
-		host, _, _ := strings.Cut(authority, ":")
 		rest = after[end:]
-		parts = append(parts, authority, host, rest)
+		parts = append(parts, strings.ToLower(after[:end]), rest)
 	}
 	path, query, _ := strings.Cut(rest, "?")
 	parts = append(parts, path, query)
