@@ -11,7 +11,7 @@ import (
 const maxInput = 1 << 30
 
 // unlessOver waits for what reads an input, which nothing else ends, until ctx ends: Ctrl-C at a prompt, or before a pipe that nobody
-// writes to.
+// writes to. What reads on then goes with the process.
 func unlessOver[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type answer struct {
 		got T
